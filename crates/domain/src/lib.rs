@@ -1,0 +1,30 @@
+//! The values that Tiergate's other crates speak in.
+//!
+//! Everything here is plain data without input or output: no clock, file, network or random
+//! source, and no serialisation (each edge has wire types of its own and converts them).
+
+#![forbid(unsafe_code)]
+
+pub mod completion;
+pub mod label;
+pub mod message;
+pub mod money;
+pub mod name;
+pub mod price;
+pub mod record;
+pub mod sensitivity;
+pub mod task;
+pub mod tier;
+pub mod tokens;
+
+pub use completion::{Completion, FinishReason, Generation};
+pub use label::{Label, LabelProbabilities, Labels, LabelsError};
+pub use message::{Message, Prompt, Role};
+pub use money::{MoneyError, Picodollars};
+pub use name::{NameError, TaskName, TierName};
+pub use price::{Price, TokenRate};
+pub use record::{Document, Record};
+pub use sensitivity::Sensitivity;
+pub use task::{Task, TaskKind};
+pub use tier::{TierKind, Zone};
+pub use tokens::{CompletionTokens, PromptTokens, Usage};

@@ -1,0 +1,127 @@
+//! What a tier charges for tokens.
+
+use crate::money::{MoneyError, Picodollars, parse_decimal};
+use crate::tokens::{CompletionTokens, PromptTokens, Usage};
+
+/// The price of one token; never negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenRate(Picodollars);
+
+impl TokenRate {
+    /// The rate that a price list gives in US dollars per million tokens: `1.25` is 1,250,000
+    /// picodollars a token.
+    ///
+    /// # Errors
+    /// When the text is no decimal number of at most six places, or is negative.
+    pub fn from_usd_per_million(text: &str) -> Result<Self, MoneyError> {
+        let picodollars = parse_decimal(text, 6)?;
+        if picodollars < 0 {
+            return Err(MoneyError::NotAnAmount(text.to_owned()));
+        }
+        Ok(Self(Picodollars::new(picodollars)))
+    }
+
+    /// The price of one token.
+    #[must_use]
+    pub fn per_token(self) -> Picodollars {
+        self.0
+    }
+}
+
+/// A tier's price list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Price {
+    /// For a token read.
+    pub input: TokenRate,
+    /// For a token read from the vendor's prompt cache.
+    pub cached_input: TokenRate,
+    /// For a token written.
+    pub output: TokenRate,
+}
+
+impl Price {
+    /// What this usage costs, exactly.
+    ///
+    /// # Errors
+    /// [`MoneyError::OutOfRange`] when the sum is beyond what one line can hold.
+    pub fn cost(&self, usage: &Usage) -> Result<Picodollars, MoneyError> {
+        let cached = usage.cached_prompt.0.min(usage.prompt.0);
+        let fresh = usage.prompt.0 - cached;
+        self.input
+            .per_token()
+            .times(fresh)?
+            .plus(self.cached_input.per_token().times(cached)?)?
+            .plus(self.output.per_token().times(usage.completion.0)?)
+    }
+
+    /// The most that an attempt can cost which reads at most `prompt` and writes at most
+    /// `completion` tokens: nothing is taken to be cached at a lower rate.
+    ///
+    /// # Errors
+    /// [`MoneyError::OutOfRange`] when the sum is beyond what one line can hold.
+    pub fn worst_case(
+        &self,
+        prompt: PromptTokens,
+        completion: CompletionTokens,
+    ) -> Result<Picodollars, MoneyError> {
+        let dearest = self.input.max(self.cached_input);
+        dearest
+            .per_token()
+            .times(prompt.0)?
+            .plus(self.output.per_token().times(completion.0)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn price(input: &str, cached: &str, output: &str) -> Price {
+        let rate = |text| TokenRate::from_usd_per_million(text).unwrap();
+        Price {
+            input: rate(input),
+            cached_input: rate(cached),
+            output: rate(output),
+        }
+    }
+
+    #[test]
+    fn a_request_costs_what_the_price_list_says() {
+        let usage = Usage {
+            prompt: PromptTokens(1_000),
+            cached_prompt: PromptTokens(400),
+            completion: CompletionTokens(10),
+        };
+        let cost = price("1.25", "0.125", "10").cost(&usage).unwrap();
+        assert_eq!(cost.to_usd(), "0.0009");
+    }
+
+    #[test]
+    fn a_rate_is_never_negative_or_finer_than_a_picodollar() {
+        assert!(TokenRate::from_usd_per_million("-1").is_err());
+        assert!(TokenRate::from_usd_per_million("0.0000001").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn the_worst_case_is_never_below_the_cost(
+            rates in proptest::array::uniform3(0_u32..50_000_000),
+            prompt in 0_u64..1_000_000,
+            cached in 0_u64..1_000_000,
+            completion in 0_u64..100_000,
+        ) {
+            let [input, cached_input, output] =
+                rates.map(|r| TokenRate(Picodollars::new(i64::from(r))));
+            let price = Price { input, cached_input, output };
+            let usage = Usage {
+                prompt: PromptTokens(prompt),
+                cached_prompt: PromptTokens(cached.min(prompt)),
+                completion: CompletionTokens(completion),
+            };
+            let worst = price.worst_case(usage.prompt, usage.completion).unwrap();
+            prop_assert!(worst >= price.cost(&usage).unwrap());
+            prop_assert!(price.cost(&usage).unwrap() >= Picodollars::ZERO);
+        }
+    }
+}
