@@ -1,1 +1,22 @@
-//! To be written.
+//! Who answers a request, decided from evidence: pure functions over plain values.
+//!
+//! The story stands in [`cascade`]: tiers in order, each answer accepted, escalated or given to a
+//! person. [`student`] is the tier that learns from a task's own labels, [`evidence`] turns what
+//! an answer brings into one confidence, [`threshold`] finds from held-out records where to
+//! accept, [`folds`] keeps training and fitting apart, and [`evaluation`] says how good it is.
+//!
+//! Nothing here reads a file, a clock or a random source: data and seeds are passed in, sums run
+//! in a fixed order and [`elementary`] stands in for the platform's logarithm and exponential, so
+//! that the same input gives the same bits on any machine.
+
+#![forbid(unsafe_code)]
+
+pub mod cascade;
+pub mod elementary;
+pub mod evaluation;
+pub mod evidence;
+pub mod folds;
+pub mod ngrams;
+pub mod random;
+pub mod student;
+pub mod threshold;

@@ -1,0 +1,307 @@
+//! Tiers in order: after each answer, accept it, ask the next tier, or give it to a person.
+//!
+//! The whole decision is a function of the cascade and of what its tiers answered, so that a
+//! stored [`Decision`] can be made again and compared.
+
+use domain::{Sensitivity, TierKind, TierName};
+
+/// When a tier's answer is accepted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// When its confidence reaches this number. An answer without a confidence never does.
+    Threshold(f64),
+    /// Always: the last word.
+    Always,
+    /// Never, because no threshold meets the task's target; so the tier is not even asked. (To
+    /// ask it all the same, for a suggestion to the reviewer, take a threshold of infinity.)
+    Never,
+}
+
+/// One tier's place in a cascade.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rung {
+    /// The tier.
+    pub tier: TierName,
+    /// Its kind, which says in which zone it stands. A [`TierKind::Person`] is not asked for an
+    /// answer on the spot: when its turn comes the request goes to review, whatever its rule.
+    pub kind: TierKind,
+    /// When its answer is accepted.
+    pub rule: Rule,
+}
+
+/// The tiers for one text, in the order in which they are asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cascade {
+    rungs: Vec<Rung>,
+    sensitivity: Sensitivity,
+}
+
+/// What came of asking a tier.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It answered.
+    Answered {
+        /// The label's index; `None` for free text.
+        label: Option<usize>,
+        /// How sure it was; `None` where it brings no evidence.
+        confidence: Option<f64>,
+    },
+    /// It gave no answer.
+    Failed {
+        /// Why, in words fit for a log.
+        reason: String,
+        /// Whether asking again later may help.
+        retryable: bool,
+    },
+}
+
+/// What became of a tier's turn.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Turn {
+    /// Passed over: a text of this sensitivity may not reach the tier's zone.
+    Barred,
+    /// Passed over: its rule is [`Rule::Never`].
+    Unproven,
+    /// Its answer was accepted.
+    Accepted {
+        /// The label's index; `None` for free text.
+        label: Option<usize>,
+        /// How sure it was, if it said.
+        confidence: Option<f64>,
+    },
+    /// It answered with too little confidence: an escalation.
+    Escalated {
+        /// The label's index; `None` for free text.
+        label: Option<usize>,
+        /// How sure it was, if it said.
+        confidence: Option<f64>,
+    },
+    /// It failed: a fallback to the next tier, where there is one.
+    Failed {
+        /// Why.
+        reason: String,
+        /// Whether asking again later may help.
+        retryable: bool,
+    },
+    /// The request was given to this tier, which is a person.
+    Handed,
+    /// Its turn is now: ask it.
+    Due,
+    /// Its turn has not come, and may never.
+    NotReached,
+}
+
+/// What is to be done next, or how it ended. Rungs are known by their index in the cascade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Ask this rung's tier, and decide again with its outcome.
+    Ask {
+        /// Which.
+        rung: usize,
+    },
+    /// This rung's answer is the answer.
+    Accept {
+        /// Which.
+        rung: usize,
+    },
+    /// A person decides.
+    Review {
+        /// The rung of the best answer so far, which is that of the last tier that answered:
+        /// later tiers are the stronger ones, and confidences of different tiers don't compare.
+        suggestion: Option<usize>,
+    },
+    /// Every tier that was asked failed, and no person is in the cascade.
+    Fail {
+        /// Whether asking again later may help: one of the failures was of that sort.
+        retryable: bool,
+    },
+}
+
+/// One rung with what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RungDecision {
+    /// The tier.
+    pub tier: TierName,
+    /// The rule that was applied.
+    pub rule: Rule,
+    /// What became of its turn.
+    pub turn: Turn,
+}
+
+/// Everything that shows why a request was answered as it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// What the text was taken to be.
+    pub sensitivity: Sensitivity,
+    /// Every rung of the cascade in order; (n_rungs).
+    pub rungs: Vec<RungDecision>,
+    /// What is to be done next, or how it ended.
+    pub step: Step,
+}
+
+/// Outcomes that no run of this cascade can have had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{given} outcome(s) for a cascade that asks for {asked}; the outcomes belong to another cascade"
+)]
+pub struct ReplayError {
+    given: usize,
+    asked: usize,
+}
+
+impl Cascade {
+    /// The cascade of these tiers for a text of this sensitivity.
+    #[must_use]
+    pub fn new(rungs: Vec<Rung>, sensitivity: Sensitivity) -> Self {
+        Self { rungs, sensitivity }
+    }
+
+    /// The rungs in order.
+    #[must_use]
+    pub fn rungs(&self) -> &[Rung] {
+        &self.rungs
+    }
+
+    /// What the text was taken to be.
+    #[must_use]
+    pub fn sensitivity(&self) -> Sensitivity {
+        self.sensitivity
+    }
+}
+
+/// The decision after these outcomes, which are those of the tiers asked so far, in the order in
+/// which they were asked; with none it is the first step. The same cascade and outcomes always
+/// give the same decision.
+///
+/// # Errors
+/// When there are more outcomes than the cascade asks for.
+pub fn replay(cascade: &Cascade, outcomes: &[Outcome]) -> Result<Decision, ReplayError> {
+    let mut left = outcomes.iter();
+    let mut step = None;
+    let mut rungs = Vec::with_capacity(cascade.rungs.len());
+    for (index, rung) in cascade.rungs.iter().enumerate() {
+        let turn = match step {
+            Some(_) => Turn::NotReached,
+            None => turn(cascade.sensitivity, rung, &mut left),
+        };
+        match turn {
+            Turn::Due => step = Some(Step::Ask { rung: index }),
+            Turn::Accepted { .. } => step = Some(Step::Accept { rung: index }),
+            Turn::Handed => {
+                step = Some(Step::Review {
+                    suggestion: suggestion(&rungs),
+                })
+            }
+            _ => {}
+        }
+        rungs.push(RungDecision {
+            tier: rung.tier.clone(),
+            rule: rung.rule,
+            turn,
+        });
+    }
+    if left.len() > 0 {
+        let asked = outcomes.len() - left.len();
+        return Err(ReplayError {
+            given: outcomes.len(),
+            asked,
+        });
+    }
+    let step = step.unwrap_or_else(|| nothing_left(&rungs));
+    Ok(Decision {
+        sensitivity: cascade.sensitivity,
+        rungs,
+        step,
+    })
+}
+
+fn turn<'a>(
+    sensitivity: Sensitivity,
+    rung: &Rung,
+    outcomes: &mut impl Iterator<Item = &'a Outcome>,
+) -> Turn {
+    if !sensitivity.may_reach(rung.kind.zone()) {
+        return Turn::Barred;
+    }
+    if rung.kind == TierKind::Person {
+        return Turn::Handed;
+    }
+    if rung.rule == Rule::Never {
+        return Turn::Unproven;
+    }
+    match outcomes.next() {
+        None => Turn::Due,
+        Some(Outcome::Failed { reason, retryable }) => Turn::Failed {
+            reason: reason.clone(),
+            retryable: *retryable,
+        },
+        Some(&Outcome::Answered { label, confidence }) => {
+            let accepted = match rung.rule {
+                Rule::Always => true,
+                Rule::Threshold(threshold) => confidence.is_some_and(|c| c >= threshold),
+                Rule::Never => false,
+            };
+            if accepted {
+                Turn::Accepted { label, confidence }
+            } else {
+                Turn::Escalated { label, confidence }
+            }
+        }
+    }
+}
+
+fn suggestion(rungs: &[RungDecision]) -> Option<usize> {
+    rungs
+        .iter()
+        .rposition(|rung| matches!(rung.turn, Turn::Escalated { .. }))
+}
+
+fn nothing_left(rungs: &[RungDecision]) -> Step {
+    let suggestion = suggestion(rungs);
+    let retryable = rungs.iter().filter_map(|rung| match rung.turn {
+        Turn::Failed { retryable, .. } => Some(retryable),
+        _ => None,
+    });
+    match retryable.reduce(|any, one| any || one) {
+        Some(retryable) if suggestion.is_none() => Step::Fail { retryable },
+        _ => Step::Review { suggestion },
+    }
+}
+
+impl Decision {
+    /// The rung whose answer was accepted.
+    #[must_use]
+    pub fn accepted(&self) -> Option<&RungDecision> {
+        match self.step {
+            Step::Accept { rung } => Some(&self.rungs[rung]),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing is left to be asked.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        !matches!(self.step, Step::Ask { .. })
+    }
+
+    /// How many answers were not accepted because their confidence was too low.
+    #[must_use]
+    pub fn escalations(&self) -> usize {
+        self.rungs
+            .iter()
+            .filter(|rung| matches!(rung.turn, Turn::Escalated { .. }))
+            .count()
+    }
+
+    /// How many tiers failed, so that the next had to stand in.
+    #[must_use]
+    pub fn fallbacks(&self) -> usize {
+        self.rungs
+            .iter()
+            .filter(|rung| matches!(rung.turn, Turn::Failed { .. }))
+            .count()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,266 @@
+use super::*;
+use domain::Zone;
+use proptest::prelude::*;
+
+fn rung(kind: TierKind, rule: Rule) -> Rung {
+    let tier = TierName::new(&format!("the-{}", kind.as_str())).unwrap();
+    Rung { tier, kind, rule }
+}
+
+fn answered(confidence: f64) -> Outcome {
+    Outcome::Answered {
+        label: Some(1),
+        confidence: Some(confidence),
+    }
+}
+
+fn failed(retryable: bool) -> Outcome {
+    Outcome::Failed {
+        reason: "connection refused".into(),
+        retryable,
+    }
+}
+
+fn usual(sensitivity: Sensitivity) -> Cascade {
+    let rungs = vec![
+        rung(TierKind::Student, Rule::Threshold(0.9)),
+        rung(TierKind::Local, Rule::Threshold(0.8)),
+        rung(TierKind::Frontier, Rule::Always),
+    ];
+    Cascade::new(rungs, sensitivity)
+}
+
+fn check(cascade: &Cascade, outcomes: &[Outcome], step: Step) {
+    assert_eq!(
+        replay(cascade, outcomes).unwrap().step,
+        step,
+        "{outcomes:?}"
+    );
+}
+
+#[test]
+fn a_sure_answer_ends_it_and_an_unsure_one_escalates() {
+    let cascade = usual(Sensitivity::Internal);
+    check(&cascade, &[], Step::Ask { rung: 0 });
+    check(&cascade, &[answered(0.9)], Step::Accept { rung: 0 });
+    check(&cascade, &[answered(0.89)], Step::Ask { rung: 1 });
+    check(
+        &cascade,
+        &[answered(0.1), answered(0.1)],
+        Step::Ask { rung: 2 },
+    );
+    check(
+        &cascade,
+        &[answered(0.1), answered(0.1), answered(0.0)],
+        Step::Accept { rung: 2 },
+    );
+}
+
+#[test]
+fn escalation_and_fallback_are_counted_apart() {
+    let cascade = usual(Sensitivity::Public);
+    let decision = replay(&cascade, &[answered(0.2), failed(true), answered(0.5)]).unwrap();
+    assert_eq!((decision.escalations(), decision.fallbacks()), (1, 1));
+    assert_eq!(decision.accepted().unwrap().tier.as_str(), "the-frontier");
+    assert!(decision.is_final());
+}
+
+#[test]
+fn a_confidential_text_is_reviewed_where_the_frontier_would_be_asked() {
+    let cascade = usual(Sensitivity::Confidential);
+    let decision = replay(&cascade, &[answered(0.2), answered(0.3)]).unwrap();
+    assert_eq!(
+        decision.step,
+        Step::Review {
+            suggestion: Some(1)
+        }
+    );
+    assert_eq!(decision.rungs[2].turn, Turn::Barred);
+}
+
+#[test]
+fn it_fails_only_where_every_attempt_failed() {
+    let cascade = usual(Sensitivity::Public);
+    let all = [failed(false), failed(true), failed(false)];
+    check(&cascade, &all, Step::Fail { retryable: true });
+    check(
+        &cascade,
+        &[failed(false), failed(false), failed(false)],
+        Step::Fail { retryable: false },
+    );
+    let one = [answered(0.2), failed(true), failed(false)];
+    check(
+        &cascade,
+        &one,
+        Step::Review {
+            suggestion: Some(0),
+        },
+    );
+}
+
+#[test]
+fn a_person_takes_what_is_left_even_after_failures() {
+    let rungs = vec![
+        rung(TierKind::Student, Rule::Threshold(0.9)),
+        rung(TierKind::Person, Rule::Always),
+        rung(TierKind::Frontier, Rule::Always),
+    ];
+    let cascade = Cascade::new(rungs, Sensitivity::Public);
+    check(
+        &cascade,
+        &[failed(false)],
+        Step::Review { suggestion: None },
+    );
+    check(
+        &cascade,
+        &[answered(0.5)],
+        Step::Review {
+            suggestion: Some(0),
+        },
+    );
+    let decision = replay(&cascade, &[answered(0.5)]).unwrap();
+    assert_eq!(decision.rungs[1].turn, Turn::Handed);
+    assert_eq!(decision.rungs[2].turn, Turn::NotReached);
+}
+
+#[test]
+fn an_unproven_tier_is_not_asked_and_no_tier_at_all_is_a_review() {
+    let rungs = vec![
+        rung(TierKind::Student, Rule::Never),
+        rung(TierKind::Frontier, Rule::Always),
+    ];
+    check(
+        &Cascade::new(rungs.clone(), Sensitivity::Public),
+        &[],
+        Step::Ask { rung: 1 },
+    );
+    let inside = Cascade::new(rungs, Sensitivity::Restricted);
+    check(&inside, &[], Step::Review { suggestion: None });
+    check(
+        &Cascade::new(vec![], Sensitivity::Public),
+        &[],
+        Step::Review { suggestion: None },
+    );
+}
+
+#[test]
+fn an_answer_without_confidence_passes_no_threshold() {
+    let cascade = usual(Sensitivity::Public);
+    for confidence in [None, Some(f64::NAN)] {
+        let outcome = Outcome::Answered {
+            label: None,
+            confidence,
+        };
+        check(&cascade, &[outcome], Step::Ask { rung: 1 });
+    }
+}
+
+#[test]
+fn outcomes_of_another_cascade_are_refused() {
+    let fault = replay(&usual(Sensitivity::Public), &[answered(1.0), answered(1.0)]).unwrap_err();
+    assert_eq!((fault.given, fault.asked), (2, 1));
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    prop_oneof![
+        (0.0_f64..1.0).prop_map(Rule::Threshold),
+        Just(Rule::Always),
+        Just(Rule::Never)
+    ]
+}
+
+fn cascades() -> impl Strategy<Value = Cascade> {
+    let kind = (0..TierKind::ALL.len()).prop_map(|i| TierKind::ALL[i]);
+    let rungs = proptest::collection::vec((kind, rule()), 0..7);
+    let sensitivity = (0..4_usize).prop_map(|i| Sensitivity::ALL[i]);
+    (rungs, sensitivity).prop_map(|(rungs, sensitivity)| {
+        let rungs = rungs
+            .into_iter()
+            .map(|(kind, rule)| rung(kind, rule))
+            .collect();
+        Cascade::new(rungs, sensitivity)
+    })
+}
+
+fn outcomes() -> impl Strategy<Value = Vec<Outcome>> {
+    let one = prop_oneof![
+        3 => (0.0_f64..1.0).prop_map(answered),
+        1 => any::<bool>().prop_map(failed),
+    ];
+    proptest::collection::vec(one, 7)
+}
+
+/// Runs a cascade to its end, taking outcomes as they are asked for.
+fn run(cascade: &Cascade, supply: &[Outcome]) -> (Decision, Vec<Outcome>, Vec<usize>) {
+    let (mut outcomes, mut asked) = (Vec::new(), Vec::new());
+    loop {
+        let decision = replay(cascade, &outcomes).unwrap();
+        let Step::Ask { rung } = decision.step else {
+            return (decision, outcomes, asked);
+        };
+        asked.push(rung);
+        outcomes.push(supply[outcomes.len()].clone());
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_attempt_appears_once_and_replays_the_same(c in cascades(), supply in outcomes()) {
+        let (decision, outcomes, asked) = run(&c, &supply);
+        prop_assert!(asked.windows(2).all(|pair| pair[0] < pair[1]));
+        let turns = decision.rungs.iter().filter(|rung| {
+            matches!(rung.turn, Turn::Accepted { .. } | Turn::Escalated { .. } | Turn::Failed { .. })
+        });
+        prop_assert_eq!(turns.count(), outcomes.len());
+        prop_assert_eq!(decision.rungs.len(), c.rungs().len());
+        prop_assert_eq!(replay(&c, &outcomes).unwrap(), decision);
+    }
+
+    #[test]
+    fn a_barred_text_never_reaches_an_outside_tier(c in cascades(), supply in outcomes()) {
+        let (decision, _, asked) = run(&c, &supply);
+        if !c.sensitivity().may_reach(Zone::Outside) {
+            for &rung in &asked {
+                prop_assert_eq!(c.rungs()[rung].kind.zone(), Zone::Inside);
+            }
+            for (rung, decided) in c.rungs().iter().zip(&decision.rungs) {
+                if rung.kind.zone() == Zone::Outside {
+                    prop_assert!(matches!(decided.turn, Turn::Barred | Turn::NotReached));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn more_confidence_never_escalates_further(
+        c in cascades(), supply in outcomes(), which in 0_usize..7, more in 0.0_f64..1.0,
+    ) {
+        let (before, _, asked_before) = run(&c, &supply);
+        let mut surer = supply.clone();
+        if let Outcome::Answered { confidence: Some(confidence), .. } = &mut surer[which] {
+            *confidence += more;
+        }
+        let (after, _, asked_after) = run(&c, &surer);
+        prop_assert!(asked_after.len() <= asked_before.len());
+        prop_assert!(after.escalations() <= before.escalations());
+    }
+
+    #[test]
+    fn an_accepted_answer_met_its_rule(c in cascades(), supply in outcomes()) {
+        let (decision, _, _) = run(&c, &supply);
+        for rung in &decision.rungs {
+            match (&rung.turn, rung.rule) {
+                (Turn::Accepted { confidence, .. }, Rule::Threshold(threshold)) => {
+                    prop_assert!(confidence.unwrap() >= threshold);
+                }
+                (Turn::Escalated { confidence, .. }, Rule::Threshold(threshold)) => {
+                    prop_assert!(confidence.unwrap() < threshold);
+                }
+                (Turn::Accepted { .. }, Rule::Never) | (Turn::Escalated { .. }, Rule::Always) => {
+                    prop_assert!(false, "rule ignored");
+                }
+                _ => {}
+            }
+        }
+    }
+}
