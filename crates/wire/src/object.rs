@@ -1,0 +1,141 @@
+//! Reading the fields of a JSON object one by one, with the path of each at hand.
+
+use serde_json::{Map, Value};
+
+use crate::fault::{Fault, FaultKind};
+
+/// What a field may hold, for the message when it holds something else.
+#[derive(Clone, Copy)]
+pub(crate) struct Rule {
+    /// What may stand there, as a sentence.
+    pub(crate) says: &'static str,
+    /// A right value as JSON.
+    pub(crate) example: &'static str,
+}
+
+/// A JSON object whose fields are taken out as they are understood; what remains is unknown.
+pub(crate) struct Object {
+    path: String,
+    fields: Map<String, Value>,
+}
+
+impl Object {
+    /// The object that a request body holds.
+    pub(crate) fn from_body(body: &[u8], rule: Rule) -> Result<Self, Fault> {
+        let value: Value = serde_json::from_slice(body).map_err(|error| {
+            // The message of the parser may quote the body, so only the place is told.
+            let found = format!(
+                "the body is no JSON at line {}, column {}",
+                error.line(),
+                error.column()
+            );
+            Fault::new(FaultKind::Malformed, "", found, rule.says).with_example(rule.example)
+        })?;
+        match value {
+            Value::Object(fields) => Ok(Self {
+                path: String::new(),
+                fields,
+            }),
+            other => {
+                let found = format!("the body is {}", shown(&other));
+                let fault = Fault::new(FaultKind::Malformed, "", found, rule.says);
+                Err(fault.with_example(rule.example))
+            }
+        }
+    }
+
+    /// The object that stands at a path.
+    pub(crate) fn from_value(path: String, value: Value, rule: Rule) -> Result<Self, Fault> {
+        match value {
+            Value::Object(fields) => Ok(Self { path, fields }),
+            other => Err(invalid(path, &other, rule)),
+        }
+    }
+
+    /// The path of one of the object's fields.
+    pub(crate) fn path_of(&self, name: &str) -> String {
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
+    }
+
+    /// Takes a field out. A null counts as absent, as it does with every vendor.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
+        self.fields
+            .shift_remove(name)
+            .filter(|value| !value.is_null())
+    }
+
+    /// Takes a field out that must be there.
+    pub(crate) fn take_required(&mut self, name: &str, rule: Rule) -> Result<Value, Fault> {
+        self.take(name).ok_or_else(|| {
+            Fault::new(
+                FaultKind::Missing,
+                self.path_of(name),
+                "is missing",
+                rule.says,
+            )
+            .with_example(rule.example)
+        })
+    }
+
+    /// Takes out a text that must be there and not be empty.
+    pub(crate) fn take_text(&mut self, name: &str, rule: Rule) -> Result<String, Fault> {
+        match self.take_required(name, rule)? {
+            Value::String(text) if !text.is_empty() => Ok(text),
+            other => Err(invalid(self.path_of(name), &other, rule)),
+        }
+    }
+
+    /// Takes out a list that must be there and not be empty.
+    pub(crate) fn take_list(&mut self, name: &str, rule: Rule) -> Result<Vec<Value>, Fault> {
+        match self.take_required(name, rule)? {
+            Value::Array(list) if !list.is_empty() => Ok(list),
+            other => Err(invalid(self.path_of(name), &other, rule)),
+        }
+    }
+
+    /// Takes out a field that a reader makes something of, if it is there.
+    pub(crate) fn take_with<T>(
+        &mut self,
+        name: &str,
+        rule: Rule,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<Option<T>, Fault> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(value) => match read(&value) {
+                Some(read) => Ok(Some(read)),
+                None => Err(invalid(self.path_of(name), &value, rule)),
+            },
+        }
+    }
+
+    /// The fields that nobody took out, without nulls.
+    pub(crate) fn into_rest(mut self) -> Map<String, Value> {
+        self.fields.retain(|_, value| !value.is_null());
+        self.fields
+    }
+}
+
+/// The fault of a value that breaks a rule.
+pub(crate) fn invalid(path: String, value: &Value, rule: Rule) -> Fault {
+    Fault::new(FaultKind::Invalid, path, shown(value), rule.says).with_example(rule.example)
+}
+
+/// A value as it may be shown: numbers and truth values themselves, of everything else the kind
+/// alone, because it may be text of a prompt.
+pub(crate) fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(truth) => truth.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) if text.is_empty() => "an empty string".to_owned(),
+        Value::String(_) => "a string".to_owned(),
+        Value::Array(list) if list.is_empty() => "an empty array".to_owned(),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}

@@ -1,0 +1,173 @@
+//! The error body: `{"error": {"message", "type", "param", "code"}}`.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::fault::{Fault, FaultKind};
+
+/// Longest error type or code that is believed, in bytes.
+const WORD_BYTES_MAX: usize = 64;
+
+/// An error as our clients are told it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorBody {
+    /// What was wrong, where, and what to do.
+    pub message: String,
+    /// The protocol's class of error, for example `invalid_request_error`.
+    pub kind: &'static str,
+    /// The path of the field at fault.
+    pub param: Option<String>,
+    /// A stable word to tell cases apart.
+    pub code: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: Inner<'a>,
+}
+
+#[derive(Serialize)]
+struct Inner<'a> {
+    message: &'a str,
+    r#type: &'a str,
+    param: Option<&'a str>,
+    code: Option<&'a str>,
+}
+
+impl ErrorBody {
+    /// The body as JSON.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        crate::openai::json(&Envelope {
+            error: Inner {
+                message: &self.message,
+                r#type: self.kind,
+                param: self.param.as_deref(),
+                code: self.code.as_deref(),
+            },
+        })
+    }
+}
+
+impl From<&Fault> for ErrorBody {
+    fn from(fault: &Fault) -> Self {
+        let code = match fault.kind {
+            FaultKind::Malformed => "invalid_json",
+            FaultKind::Missing => "missing_required_parameter",
+            FaultKind::Invalid => "invalid_value",
+            FaultKind::Unsupported => "unsupported_parameter",
+        };
+        Self {
+            message: fault.to_string(),
+            kind: "invalid_request_error",
+            param: (!fault.path.is_empty()).then(|| fault.path.clone()),
+            code: Some(code.to_owned()),
+        }
+    }
+}
+
+/// An error as a vendor told it us.
+///
+/// `kind` and `code` are plain words and may be shown to our clients. The message may quote the
+/// request and may not.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct VendorError {
+    /// The protocol's class of error.
+    pub kind: Option<String>,
+    /// The vendor's word for the case.
+    pub code: Option<String>,
+    /// The vendor's message, for a debug log alone.
+    pub message: Option<String>,
+}
+
+impl std::fmt::Debug for VendorError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VendorError")
+            .field("kind", &self.kind)
+            .field("code", &self.code)
+            .field("message_bytes", &self.message.as_ref().map(String::len))
+            .finish()
+    }
+}
+
+impl VendorError {
+    /// What an error body tells. A body that is of no known form tells nothing, and is no error
+    /// of its own: the status has told enough.
+    ///
+    /// Known forms are OpenAI's, the same within an array (Google's compatible surface), a bare
+    /// string under `error` (Ollama), and the fields without an envelope (older vLLM).
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Self {
+        serde_json::from_slice(body).map_or_else(|_| Self::default(), Self::from_json)
+    }
+
+    /// The same from JSON that has been read.
+    pub(crate) fn from_json(body: Value) -> Self {
+        let body = match body {
+            Value::Array(list) => list.into_iter().next().unwrap_or_default(),
+            other => other,
+        };
+        match body.get("error") {
+            Some(Value::String(message)) => Self {
+                message: Some(message.clone()),
+                ..Self::default()
+            },
+            Some(fields @ Value::Object(_)) => Self::from_fields(fields),
+            _ => Self::from_fields(&body),
+        }
+    }
+
+    fn from_fields(fields: &Value) -> Self {
+        let message = fields.get("message").and_then(Value::as_str);
+        let kind = fields.get("type").or_else(|| fields.get("status"));
+        Self {
+            kind: kind.and_then(word),
+            code: fields.get("code").and_then(word),
+            message: message.map(ToOwned::to_owned),
+        }
+    }
+}
+
+/// A type or code, if it is a short plain word or a number: anything else might carry text of the
+/// request to where it must not go.
+fn word(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let fits = (1..=WORD_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain);
+    fits.then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_form_of_error_is_read() {
+        let openai = br#"{"error":{"message":"m","type":"t","param":null,"code":"c"}}"#;
+        let google = br#"[{"error":{"message":"m","status":"t","code":429}}]"#;
+        let vllm = br#"{"object":"error","message":"m","type":"t","code":400}"#;
+        let read = |body: &[u8]| {
+            let error = VendorError::parse(body);
+            (error.kind, error.code, error.message)
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(read(openai), (some("t"), some("c"), some("m")));
+        assert_eq!(read(google), (some("t"), some("429"), some("m")));
+        assert_eq!(read(vllm), (some("t"), some("400"), some("m")));
+        assert_eq!(read(br#"{"error":"m"}"#), (None, None, some("m")));
+        assert_eq!(read(b"<html>"), (None, None, None));
+        assert_eq!(read(b"[]"), (None, None, None));
+    }
+
+    #[test]
+    fn a_code_that_is_no_word_is_not_believed() {
+        let body = br#"{"error":{"message":"m","type":"Mr Smith owes","code":"x\ny"}}"#;
+        let error = VendorError::parse(body);
+        assert_eq!((error.kind, error.code), (None, None));
+        assert!(!format!("{:?}", VendorError::parse(br#"{"error":"Mr Smith"}"#)).contains("Smith"));
+    }
+}

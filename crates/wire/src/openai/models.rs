@@ -1,0 +1,43 @@
+//! The list of models.
+
+use serde::Serialize;
+
+/// One entry of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelEntry {
+    /// The name to put in a request's `model`.
+    pub id: String,
+    /// Since when, in seconds since 1970.
+    pub created_s: u64,
+    /// Who offers it.
+    pub owned_by: String,
+}
+
+#[derive(Serialize)]
+struct ListBody<'a> {
+    object: &'static str,
+    data: Vec<EntryBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct EntryBody<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    owned_by: &'a str,
+}
+
+/// The answer to `GET /v1/models` as JSON.
+#[must_use]
+pub fn encode_models(models: &[ModelEntry]) -> String {
+    let entries = models.iter().map(|model| EntryBody {
+        id: &model.id,
+        object: "model",
+        created: model.created_s,
+        owned_by: &model.owned_by,
+    });
+    crate::openai::json(&ListBody {
+        object: "list",
+        data: entries.collect(),
+    })
+}
