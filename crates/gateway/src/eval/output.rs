@@ -1,0 +1,61 @@
+//! Reports on the standard output: tables for people, JSON for machines.
+
+use std::io::Write as _;
+
+use comfy_table::Table;
+use routing::evaluation::Share;
+use serde_json::{Value, json};
+
+/// An empty table with this header, in the style of all reports.
+pub(crate) fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(header.to_vec());
+    table
+}
+
+/// Prints a report: the JSON value alone, or the lines and tables for people.
+///
+/// # Errors
+/// When the standard output can't be written.
+pub(crate) fn print(report: &Report) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match report {
+        Report::Machine(value) => writeln!(out, "{value:#}")?,
+        Report::People(parts) => {
+            for part in parts {
+                writeln!(out, "{part}")?;
+            }
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// A report in the form that was asked for.
+pub(crate) enum Report {
+    /// One JSON value.
+    Machine(Value),
+    /// Lines and tables.
+    People(Vec<String>),
+}
+
+/// A share as a machine reads it.
+pub(crate) fn share(share: Share) -> Value {
+    let (low, high) = share.interval();
+    json!({"value": share.value(), "hits": share.hits, "of": share.of, "interval_95": [low, high]})
+}
+
+/// A share for people, such as `89.2 % (88.3–90.0)`.
+pub(crate) fn percent(share: Share) -> String {
+    let Some(value) = share.value() else {
+        return "–".to_owned();
+    };
+    let (low, high) = share.interval();
+    format!(
+        "{:.1} % ({:.1}–{:.1})",
+        value * 100.0,
+        low * 100.0,
+        high * 100.0
+    )
+}

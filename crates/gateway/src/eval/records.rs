@@ -1,0 +1,318 @@
+//! Records to evaluate on: what was asked, the right answer, and what models made of it.
+//!
+//! One JSON object on each line, plain or gzip. `id` is required. `text` is what was asked, `gold`
+//! the right answer (a text or a number), `subject` a topic, and `models` maps a model's name to
+//! what it answered: `answer`, `correct`, `confidence` (any number; a higher one is surer),
+//! `logits` of the labels, `cost_usd`, `latency_ms`. Other keys are passed over, null is absent.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek};
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+
+/// Longest line, in bytes: a longer one is no record but a broken file.
+const LINE_BYTES_MAX: u64 = 16 << 20;
+
+/// One line.
+#[derive(Debug)]
+pub(crate) struct EvalRecord {
+    /// Its name; no two records of a file have the same.
+    pub(crate) id: String,
+    /// Where it stands, for messages: file and line.
+    pub(crate) place: String,
+    /// What was asked.
+    pub(crate) text: Option<String>,
+    /// The right answer.
+    pub(crate) gold: Option<String>,
+    /// The topic.
+    pub(crate) subject: Option<String>,
+    /// What each model made of it.
+    pub(crate) models: BTreeMap<String, ModelAnswer>,
+}
+
+/// What a model made of a record.
+#[derive(Debug, Default)]
+pub(crate) struct ModelAnswer {
+    /// Its answer.
+    pub(crate) answer: Option<String>,
+    /// Whether the source says it was right.
+    pub(crate) correct: Option<bool>,
+    /// How sure it was; on any scale.
+    pub(crate) confidence: Option<f64>,
+    /// A score for each label, before softmax.
+    pub(crate) logits: Option<Vec<f64>>,
+    /// What the call cost, in US dollars.
+    pub(crate) cost_usd: Option<f64>,
+    /// How long it took.
+    pub(crate) latency_ms: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    id: String,
+    text: Option<String>,
+    gold: Option<Answer>,
+    subject: Option<String>,
+    #[serde(default)]
+    models: BTreeMap<String, RawAnswer>,
+}
+
+#[derive(Deserialize)]
+struct RawAnswer {
+    answer: Option<Answer>,
+    correct: Option<bool>,
+    confidence: Option<f64>,
+    logits: Option<Vec<f64>>,
+    cost_usd: Option<f64>,
+    latency_ms: Option<f64>,
+}
+
+/// An answer is a text or the number of a label.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "an answer is a text, a number or true or false")]
+enum Answer {
+    Text(String),
+    Integer(i64),
+    Number(f64),
+    Truth(bool),
+}
+
+impl Answer {
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Integer(number) => number.to_string(),
+            Self::Number(number) => number.to_string(),
+            Self::Truth(truth) => truth.to_string(),
+        }
+    }
+}
+
+/// The records of a file, at least one, in its order.
+///
+/// # Errors
+/// When the file can't be read, is empty, or a line is no record; the message says which line and
+/// what to do.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<EvalRecord>> {
+    let file = path.display();
+    let mut lines = open(path).with_context(|| format!("{file}: can't be read"))?;
+    let (mut records, mut ids) = (Vec::new(), HashSet::new());
+    for number in 1.. {
+        let place = format!("{file}:{number}");
+        let Some(line) = next_line(lines.as_mut()).with_context(|| {
+            format!("{place}: can't be read; is the file cut off? fetch or write it again")
+        })?
+        else {
+            break;
+        };
+        if line.trim().is_empty() {
+            continue;
+        }
+        let record = parse(&line, &place)?;
+        if !ids.insert(record.id.clone()) {
+            bail!(
+                "{place}: id `{}` stood on an earlier line; each record needs its own",
+                record.id
+            );
+        }
+        records.push(record);
+    }
+    if records.is_empty() {
+        bail!("{file}: holds no record; give a file with one JSON object on each line");
+    }
+    Ok(records)
+}
+
+fn open(path: &Path) -> std::io::Result<Box<dyn BufRead>> {
+    const GZIP: [u8; 2] = [0x1f, 0x8b];
+    let mut file = File::open(path)?;
+    let mut magic = Vec::new();
+    file.by_ref().take(2).read_to_end(&mut magic)?;
+    file.rewind()?;
+    let file = BufReader::new(file);
+    Ok(if magic == GZIP {
+        Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(file)))
+    } else {
+        Box::new(file)
+    })
+}
+
+fn next_line(lines: &mut dyn BufRead) -> anyhow::Result<Option<String>> {
+    let mut line = String::new();
+    lines.take(LINE_BYTES_MAX).read_line(&mut line)?;
+    if line.len() as u64 == LINE_BYTES_MAX {
+        bail!("the line is longer than {LINE_BYTES_MAX} bytes");
+    }
+    Ok((!line.is_empty()).then_some(line))
+}
+
+fn parse(line: &str, place: &str) -> anyhow::Result<EvalRecord> {
+    let mut json = serde_json::Deserializer::from_str(line);
+    let raw: Line = serde_path_to_error::deserialize(&mut json).map_err(|fault| {
+        let path = fault.path().to_string();
+        anyhow::anyhow!(
+            "{place}: {path}: {}; a record is one JSON object such as \
+             {{\"id\": \"7\", \"text\": \"gold falls\", \"gold\": \"down\"}}",
+            fault.inner()
+        )
+    })?;
+    json.end().map_err(|_| {
+        anyhow::anyhow!("{place}: text after the record; put each record on a line of its own")
+    })?;
+    let answer = |(name, raw): (String, RawAnswer)| {
+        let answer = ModelAnswer {
+            answer: raw.answer.map(Answer::into_text),
+            correct: raw.correct,
+            confidence: raw.confidence,
+            logits: raw.logits,
+            cost_usd: raw.cost_usd,
+            latency_ms: raw.latency_ms,
+        };
+        (name, answer)
+    };
+    Ok(EvalRecord {
+        id: raw.id,
+        place: place.to_owned(),
+        text: raw.text,
+        gold: raw.gold.map(Answer::into_text),
+        subject: raw.subject,
+        models: raw.models.into_iter().map(answer).collect(),
+    })
+}
+
+impl EvalRecord {
+    /// The text.
+    ///
+    /// # Errors
+    /// When the record has none.
+    pub(crate) fn text(&self) -> anyhow::Result<&str> {
+        let Some(text) = &self.text else {
+            bail!(
+                "{}: no `text`; a student reads texts, so give records that have them",
+                self.place
+            );
+        };
+        Ok(text)
+    }
+
+    /// The right answer.
+    ///
+    /// # Errors
+    /// When the record has none.
+    pub(crate) fn gold(&self) -> anyhow::Result<&str> {
+        let Some(gold) = &self.gold else {
+            bail!(
+                "{}: no `gold`; give records whose right answer is known",
+                self.place
+            );
+        };
+        Ok(gold)
+    }
+
+    /// What this model made of it.
+    ///
+    /// # Errors
+    /// When it has no such model.
+    pub(crate) fn model(&self, name: &str) -> anyhow::Result<&ModelAnswer> {
+        let Some(model) = self.models.get(name) else {
+            let known: Vec<&str> = self.models.keys().map(String::as_str).collect();
+            bail!(
+                "{}: no model `{name}`; it has {}",
+                self.place,
+                if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known.join(", ")
+                }
+            );
+        };
+        Ok(model)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(bytes).expect("it can be written");
+        file
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).expect("memory can be written");
+        encoder.finish().expect("memory can be written")
+    }
+
+    const GOOD: &str = r#"{"id": "a", "text": "gold falls", "gold": "down", "other": [1]}
+{"id": "b", "text": null, "gold": 3, "models": {"m": {"answer": 3, "correct": true, "confidence": -0.5}}}
+"#;
+
+    #[test]
+    fn plain_and_gzip_read_the_same() {
+        for bytes in [GOOD.as_bytes().to_vec(), gzip(GOOD.as_bytes())] {
+            let records = read(file(&bytes).path()).unwrap();
+            assert_eq!(records.len(), 2);
+            assert_eq!(records[0].text().unwrap(), "gold falls");
+            assert_eq!(records[1].gold().unwrap(), "3");
+            assert_eq!(records[1].model("m").unwrap().answer.as_deref(), Some("3"));
+            assert_eq!(records[1].model("m").unwrap().confidence, Some(-0.5));
+            assert!(
+                records[1]
+                    .text()
+                    .unwrap_err()
+                    .to_string()
+                    .contains(":2: no `text`")
+            );
+            assert!(
+                records[1]
+                    .model("x")
+                    .unwrap_err()
+                    .to_string()
+                    .ends_with("it has m")
+            );
+        }
+    }
+
+    #[test]
+    fn a_fault_says_where_it_is_and_what_to_do() {
+        let cases: [(&[u8], &str); 6] = [
+            (b"", "holds no record"),
+            (b"{\"id\": \"a\"}\n{\"id\": \n", ":2: "),
+            (
+                b"{\"id\": \"a\", \"gold\": [1]}\n",
+                ":1: gold: an answer is a text",
+            ),
+            (
+                b"{\"id\": \"a\"}\n\n{\"id\": \"a\"}\n",
+                ":3: id `a` stood on an earlier line",
+            ),
+            (
+                b"{\"id\": \"a\"} {\"id\": \"b\"}\n",
+                ":1: text after the record",
+            ),
+            (
+                b"{\"id\": \"a\", \"models\": {\"m\": {\"correct\": 7}}}\n",
+                ":1: models.m.correct",
+            ),
+        ];
+        for (bytes, said) in cases {
+            let fault = format!("{:#}", read(file(bytes).path()).unwrap_err());
+            assert!(fault.contains(said), "{fault} has no {said}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_or_not_there_is_an_error() {
+        let whole = gzip(&GOOD.as_bytes().repeat(1));
+        let fault = read(file(&whole[..whole.len() - 12]).path()).unwrap_err();
+        assert!(format!("{fault:#}").contains("cut off"), "{fault:#}");
+        assert!(read(Path::new("/nowhere/records.jsonl")).is_err());
+    }
+}
