@@ -1,0 +1,107 @@
+//! Reading the books beside the writer.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use crate::budgets::{self, Balance};
+use crate::error::{Fault, LedgerError};
+use crate::ids::{JobId, RequestId};
+use crate::items::{self, ItemCounts, JobResults};
+use crate::report::{self, AttemptLine, SpendLine, TaskDecisions, TimeRange};
+use crate::schema;
+use crate::verify;
+
+/// A read-only view of a ledger's file. Its methods block, and don't keep the writer waiting;
+/// each shows what was durable when it began.
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Reader {
+    /// A reader of this file, whether or not a process has it open for writing.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unfit`] when the file is no ledger, or one of an earlier or later schema;
+    /// [`LedgerError::Storage`] when it isn't there or can't be read.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        Ok(Self {
+            connection: schema::open_for_reading(path)?,
+            path: path.to_owned(),
+        })
+    }
+
+    /// What was spent, for each day (UTC), task and tier in which attempts were held.
+    ///
+    /// # Errors
+    /// When the file can't be read; so for all methods.
+    pub fn spend(&self, range: TimeRange) -> Result<Vec<SpendLine>, LedgerError> {
+        self.read(|connection| report::spend(connection, range))
+    }
+
+    /// What was decided, for each task.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn decisions(&self, range: TimeRange) -> Result<Vec<TaskDecisions>, LedgerError> {
+        self.read(|connection| report::decisions(connection, range))
+    }
+
+    /// All balances, by budget and window.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn balances(&self) -> Result<Vec<Balance>, LedgerError> {
+        self.read(budgets::balances)
+    }
+
+    /// The attempts of a request in the order of their holds; none for a request that isn't
+    /// there.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn attempts_of(&self, request: &RequestId) -> Result<Vec<AttemptLine>, LedgerError> {
+        self.read(|connection| report::attempts_of(connection, request))
+    }
+
+    /// How many of a job's documents came to what.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn item_counts(&self, job: JobId) -> Result<ItemCounts, LedgerError> {
+        self.read(|connection| items::counts(connection, job))
+    }
+
+    /// A job's results in the order of its input, over a connection of its own.
+    ///
+    /// # Errors
+    /// When the file can't be opened again.
+    pub fn job_results(&self, job: JobId) -> Result<JobResults, LedgerError> {
+        let connection = schema::open_for_reading(&self.path)?;
+        JobResults::new(connection, &self.path, job).map_err(|fault| fault.at(&self.path))
+    }
+
+    /// Adds everything up again and gives back what doesn't agree: nothing, where the books are
+    /// sound.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn verify(&self) -> Result<Vec<String>, LedgerError> {
+        self.read(verify::verify)
+    }
+
+    fn read<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LedgerError> {
+        let consistent = || {
+            let transaction = self.connection.unchecked_transaction()?;
+            let result = query(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        };
+        consistent().map_err(|error: rusqlite::Error| Fault::from(error).at(&self.path))
+    }
+}
