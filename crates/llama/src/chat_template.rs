@@ -1,0 +1,306 @@
+//! Conversations to prompts, by the Jinja template in the model's file.
+//!
+//! The template is code from whoever made the file, so that it runs with a budget for time and
+//! memory. And the messages are text from anyone, so that a message that spells out a control
+//! token (`<|eot_id|>`) must not become one: each message goes through the template between two
+//! marks, characters that occur nowhere else in it, and control tokens are looked for outside the
+//! marks only.
+
+use crate::error::{Parsed, RequestError};
+use crate::gguf::Gguf;
+use crate::tokenizer::{SpecialTokens, TokenId, Tokenizer};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, Error, ErrorKind, State, Value, context};
+
+/// Who says a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Role {
+    /// Instructions.
+    System,
+    /// The one who asks.
+    User,
+    /// The model.
+    Assistant,
+}
+
+impl Role {
+    /// The word that templates use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatMessage {
+    /// Who says it.
+    pub role: Role,
+    /// What is said: text, in which no control token is ever found.
+    pub content: String,
+}
+
+impl ChatMessage {
+    /// A message.
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self {
+            role,
+            content: content.into(),
+        }
+    }
+}
+
+/// A model's chat template.
+pub struct ChatTemplate {
+    model: String,
+    /// The template, or why it cannot be parsed: that matters only to who wants to chat.
+    environment: Result<Environment<'static>, String>,
+    bos_token: String,
+    eos_token: String,
+}
+
+const NAME: &str = "chat_template";
+const KEY: &str = "tokenizer.chat_template";
+
+/// Steps of the template engine, each about an instruction or 64 bytes of text: some 10 ms and
+/// 8 MiB for a hostile template, and many times what a real one takes.
+const FUEL: u64 = 120_000;
+const FUEL_PER_MESSAGE: u64 = 1_000;
+/// Templates copy a message's text a few times.
+const FUEL_PER_CONTENT_BYTE: f64 = 0.25;
+
+impl ChatTemplate {
+    pub(crate) fn read(
+        file: &Gguf<'_>,
+        model: &str,
+        tokenizer: &Tokenizer,
+    ) -> Parsed<Option<Self>> {
+        let Some(source) = file.string(KEY)? else {
+            return Ok(None);
+        };
+        let name_of = |token: Option<TokenId>| {
+            token.map_or(String::new(), |token| tokenizer.decode(&[token]))
+        };
+        let special = tokenizer.special();
+        Ok(Some(Self {
+            model: model.to_owned(),
+            environment: environment(source).map_err(|error| outside_message(&error)),
+            bos_token: name_of(special.bos),
+            eos_token: name_of(special.eos),
+        }))
+    }
+
+    /// The tokens of a conversation, up to where the assistant's next words begin.
+    ///
+    /// Control tokens come from the template alone, never from a message. Nothing is added to
+    /// what the template says; in particular the beginning-of-text token is there only if the
+    /// template writes it. `strftime_now` is not defined: the same messages give the same tokens
+    /// on every day.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::ChatTemplate`] where the template is faulty, refuses the messages, or runs
+    /// for too long.
+    pub fn encode(
+        &self,
+        tokenizer: &Tokenizer,
+        messages: &[ChatMessage],
+    ) -> Result<Vec<TokenId>, RequestError> {
+        let fault = |message: String| RequestError::ChatTemplate {
+            model: self.model.clone(),
+            message,
+        };
+        let marks = Marks::absent_from(messages)
+            .ok_or_else(|| fault("the messages use all of Unicode's noncharacters".into()))?;
+        let rendered = self.render(messages, marks).map_err(fault)?;
+        encode_marked(tokenizer, &rendered, marks).map_err(fault)
+    }
+
+    fn render(&self, messages: &[ChatMessage], marks: Marks) -> Result<String, String> {
+        let mut environment = self.environment.clone()?;
+        let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
+        let fuel = FUEL
+            + FUEL_PER_MESSAGE * messages.len() as u64
+            + (bytes as f64 * FUEL_PER_CONTENT_BYTE) as u64;
+        environment.set_fuel(Some(fuel));
+        let messages: Vec<Value> = messages
+            .iter()
+            .map(|message| {
+                let content = marks.around(&message.content);
+                context! { role => message.role.as_str(), content => content }
+            })
+            .collect();
+        let values = context! {
+            messages,
+            add_generation_prompt => true,
+            bos_token => self.bos_token.as_str(),
+            eos_token => self.eos_token.as_str(),
+        };
+        let rendered = environment
+            .get_template(NAME)
+            .and_then(|template| template.render(values));
+        rendered.map_err(|error| match error.detail() {
+            // A template may put a message into its complaint; nobody's text goes into ours.
+            Some(detail) if detail.contains([marks.open, marks.close]) => {
+                format!(
+                    "{} (its words are withheld: they quote a message)",
+                    error.kind()
+                )
+            }
+            _ => outside_message(&error),
+        })
+    }
+}
+
+fn outside_message(error: &Error) -> String {
+    let mut message = error.kind().to_string();
+    if let Some(detail) = error.detail() {
+        message.push_str(": ");
+        message.push_str(&crate::error::quoted(detail));
+    }
+    if let Some(line) = error.line() {
+        message.push_str(&format!(", line {line}"));
+    }
+    message
+}
+
+fn environment(source: &str) -> Result<Environment<'static>, Error> {
+    let mut environment = Environment::new();
+    // As Hugging Face's library renders these templates.
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .build()?;
+    environment.set_syntax(syntax);
+    environment.set_unknown_method_callback(python_method);
+    environment.add_function(
+        "raise_exception",
+        |message: String| -> Result<Value, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, message))
+        },
+    );
+    environment.add_template_owned(NAME, source.to_owned())?;
+    Ok(environment)
+}
+
+/// The methods of Python's strings and dictionaries that templates call.
+fn python_method(
+    _state: &mut State<'_, '_>,
+    value: &Value,
+    method: &str,
+    arguments: &[Value],
+) -> Result<Value, Error> {
+    let unknown = || Error::from(ErrorKind::UnknownMethod);
+    let texts: Vec<&str> = arguments.iter().filter_map(Value::as_str).collect();
+    let Some(text) = value.as_str() else {
+        return match (method, arguments) {
+            ("get", [key]) => value.get_item(key),
+            ("items", []) => minijinja::filters::items(value),
+            ("keys", []) => Ok(value.try_iter()?.collect()),
+            _ => Err(unknown()),
+        };
+    };
+    Ok(match (method, texts.as_slice()) {
+        ("strip", []) => text.trim().into(),
+        ("lstrip", []) => text.trim_start().into(),
+        ("rstrip", []) => text.trim_end().into(),
+        ("strip", [set]) => text.trim_matches(|c| set.contains(c)).into(),
+        ("lstrip", [set]) => text.trim_start_matches(|c| set.contains(c)).into(),
+        ("rstrip", [set]) => text.trim_end_matches(|c| set.contains(c)).into(),
+        ("startswith", [start]) => text.starts_with(start).into(),
+        ("endswith", [end]) => text.ends_with(end).into(),
+        ("upper", []) => text.to_uppercase().into(),
+        ("lower", []) => text.to_lowercase().into(),
+        ("replace", [from, to]) => text.replace(from, to).into(),
+        ("split", []) => text.split_whitespace().map(Value::from).collect(),
+        ("split", [at]) if !at.is_empty() => text.split(at).map(Value::from).collect(),
+        _ => return Err(unknown()),
+    })
+}
+
+/// Two characters that stand before and after the text of a message.
+#[derive(Clone, Copy)]
+struct Marks {
+    open: char,
+    close: char,
+}
+
+impl Marks {
+    /// Noncharacters, which Unicode sets aside for such uses, that no message contains.
+    fn absent_from(messages: &[ChatMessage]) -> Option<Self> {
+        let absent = |c: &char| messages.iter().all(|message| !message.content.contains(*c));
+        let mut free = ('\u{fdd0}'..='\u{fdef}').filter(absent);
+        Some(Self {
+            open: free.next()?,
+            close: free.next()?,
+        })
+    }
+
+    /// `content` with the marks inside its outer white space, so that a template that trims it
+    /// still does, and one that asks whether there is any text is told the truth.
+    fn around(self, content: &str) -> String {
+        let text = content.trim();
+        if text.is_empty() {
+            return content.to_owned();
+        }
+        let start = content.len() - content.trim_start().len();
+        let (before, after) = (&content[..start], &content[start + text.len()..]);
+        [
+            before,
+            &String::from(self.open),
+            text,
+            &String::from(self.close),
+            after,
+        ]
+        .concat()
+    }
+}
+
+/// The tokens of a rendered conversation: control tokens outside the marks, plain text within.
+///
+/// Text of the template and of a message that touch are encoded as one, as they would be without
+/// marks.
+fn encode_marked(
+    tokenizer: &Tokenizer,
+    rendered: &str,
+    marks: Marks,
+) -> Result<Vec<TokenId>, String> {
+    let unbalanced = || {
+        "it cuts messages into pieces, so that their text cannot be told from its own".to_owned()
+    };
+    let mut tokens = Vec::new();
+    let mut plain = String::new();
+    let mut rest = rendered;
+    loop {
+        let (mut outside, message) = match rest.split_once(marks.open) {
+            None => (rest, None),
+            Some((outside, after)) => (
+                outside,
+                Some(after.split_once(marks.close).ok_or_else(unbalanced)?),
+            ),
+        };
+        if outside.contains(marks.close) {
+            return Err(unbalanced());
+        }
+        while let Some((before, token, after)) = tokenizer.split_at_control(outside) {
+            plain.push_str(before);
+            tokens.extend(tokenizer.encode(&plain, SpecialTokens::Plain));
+            plain.clear();
+            tokens.push(token);
+            outside = after;
+        }
+        plain.push_str(outside);
+        let Some((text, after)) = message else { break };
+        if text.contains(marks.open) {
+            return Err(unbalanced());
+        }
+        plain.push_str(text);
+        rest = after;
+    }
+    tokens.extend(tokenizer.encode(&plain, SpecialTokens::Plain));
+    Ok(tokens)
+}

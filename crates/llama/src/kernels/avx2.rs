@@ -1,0 +1,200 @@
+//! AVX2 with FMA and F16C: two registers hold the sixteen lanes.
+#![expect(unsafe_code, reason = "instructions beyond the target's base line")]
+
+use super::simd::{Kernel, LANES, Lanes, ROUND, Simd};
+use std::arch::x86_64::*;
+
+/// Proof that the machine has AVX2, FMA and F16C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Avx2(());
+
+/// Eight weight rows of four columns: the signed bytes, and their absolute values, because
+/// `vpmaddubsw` wants one side unsigned. |weight| <= 128 and |activation| <= 127, so that a pair
+/// sums to 32,512 at most and its 16-bit saturation is never reached.
+#[derive(Clone, Copy)]
+pub(crate) struct SignedAndAbsolute {
+    signed: [__m256i; 2],
+    absolute: [__m256i; 2],
+}
+
+impl Avx2 {
+    /// `Some` where the machine has the instructions.
+    pub(crate) fn detect() -> Option<Self> {
+        let found = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        found.then_some(Self(()))
+    }
+
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: `self` exists only where `detect` found every feature that `enabled` enables.
+        unsafe { enabled(self, kernel) }
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+fn enabled<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
+    kernel.run(simd)
+}
+
+impl Simd for Avx2 {
+    type Float = [__m256; 2];
+    type Int = [__m256i; 2];
+    type Weights = SignedAndAbsolute;
+
+    const TOKENS: usize = 4;
+    const QUERIES: usize = 2;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> [__m256; 2] {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_set1_ps(value); 2] }
+    }
+
+    #[inline(always)]
+    fn load(self, from: &Lanes) -> [__m256; 2] {
+        let (low, high) = from.0.split_at(8);
+        // SAFETY: `self` proves AVX2; each half is the 32 bytes that a load reads.
+        unsafe {
+            [
+                _mm256_loadu_ps(low.as_ptr()),
+                _mm256_loadu_ps(high.as_ptr()),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[u16; LANES]) -> [__m256; 2] {
+        let (low, high) = from.split_at(8);
+        // SAFETY: `self` proves F16C; each half is the 16 bytes that a load reads.
+        unsafe {
+            [
+                _mm256_cvtph_ps(_mm_loadu_si128(low.as_ptr().cast())),
+                _mm256_cvtph_ps(_mm_loadu_si128(high.as_ptr().cast())),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn store(self, value: [__m256; 2], to: &mut Lanes) {
+        let (low, high) = to.0.split_at_mut(8);
+        // SAFETY: `self` proves AVX2; each half is the 32 bytes that a store writes.
+        unsafe {
+            _mm256_storeu_ps(low.as_mut_ptr(), value[0]);
+            _mm256_storeu_ps(high.as_mut_ptr(), value[1]);
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn div(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: [__m256; 2], b: [__m256; 2], c: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: `self` proves FMA.
+        unsafe {
+            [
+                _mm256_fmadd_ps(a[0], b[0], c[0]),
+                _mm256_fmadd_ps(a[1], b[1], c[1]),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn max(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn min(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn power_of_two(self, n_plus_round: [__m256; 2]) -> [__m256; 2] {
+        n_plus_round.map(|half| {
+            // SAFETY: `self` proves AVX2.
+            unsafe {
+                let bias = _mm256_set1_epi32(127i32.wrapping_sub(ROUND.to_bits() as i32));
+                let exponent = _mm256_add_epi32(_mm256_castps_si256(half), bias);
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn dot_start(self, _offset: i32) -> [__m256i; 2] {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_setzero_si256(); 2] }
+    }
+
+    #[inline(always)]
+    fn load_weights(self, bytes: &[u8; 64]) -> SignedAndAbsolute {
+        let (low, high) = bytes.split_at(32);
+        // SAFETY: `self` proves AVX2; each half is the 32 bytes that a load reads.
+        unsafe {
+            let offset = _mm256_set1_epi8(-128);
+            let low = _mm256_xor_si256(_mm256_loadu_si256(low.as_ptr().cast()), offset);
+            let high = _mm256_xor_si256(_mm256_loadu_si256(high.as_ptr().cast()), offset);
+            SignedAndAbsolute {
+                signed: [low, high],
+                absolute: [_mm256_abs_epi8(low), _mm256_abs_epi8(high)],
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn dot4(
+        self,
+        sums: [__m256i; 2],
+        weights: SignedAndAbsolute,
+        activations: [i8; 4],
+    ) -> [__m256i; 2] {
+        let four = i32::from_le_bytes(activations.map(i8::cast_unsigned));
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let four = _mm256_set1_epi32(four);
+            let ones = _mm256_set1_epi16(1);
+            let low = _mm256_maddubs_epi16(
+                weights.absolute[0],
+                _mm256_sign_epi8(four, weights.signed[0]),
+            );
+            let high = _mm256_maddubs_epi16(
+                weights.absolute[1],
+                _mm256_sign_epi8(four, weights.signed[1]),
+            );
+            [
+                _mm256_add_epi32(sums[0], _mm256_madd_epi16(low, ones)),
+                _mm256_add_epi32(sums[1], _mm256_madd_epi16(high, ones)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn to_float(self, sums: [__m256i; 2]) -> [__m256; 2] {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_cvtepi32_ps(sums[0]), _mm256_cvtepi32_ps(sums[1])] }
+    }
+}

@@ -1,0 +1,144 @@
+//! AVX-512 with VNNI: one register holds the sixteen lanes, and `vpdpbusd` multiplies 64 bytes
+//! and adds them to sixteen sums in one instruction.
+#![expect(unsafe_code, reason = "instructions beyond the target's base line")]
+
+use super::simd::{Kernel, LANES, Lanes, ROUND, Simd};
+use std::arch::x86_64::*;
+
+/// Proof that the machine has AVX-512 F, BW, VL and VNNI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    /// `Some` where the machine has the instructions.
+    pub(crate) fn detect() -> Option<Self> {
+        let found = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        found.then_some(Self(()))
+    }
+
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: `self` exists only where `detect` found every feature that `enabled` enables.
+        unsafe { enabled(self, kernel) }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn enabled<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
+    kernel.run(simd)
+}
+
+impl Simd for Avx512 {
+    type Float = __m512;
+    type Int = __m512i;
+    type Weights = __m512i;
+
+    const TOKENS: usize = 12;
+    const QUERIES: usize = 4;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    fn load(self, from: &Lanes) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F; `Lanes` is 64 bytes at a multiple of 64.
+        unsafe { _mm512_load_ps(from.0.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[u16; LANES]) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F; the array is the 32 bytes that the load reads.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn store(self, value: __m512, to: &mut Lanes) {
+        // SAFETY: `self` proves AVX-512 F; `Lanes` is 64 bytes at a multiple of 64.
+        unsafe { _mm512_store_ps(to.0.as_mut_ptr(), value) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_max_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_min_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn power_of_two(self, n_plus_round: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe {
+            let bias = _mm512_set1_epi32(127i32.wrapping_sub(ROUND.to_bits() as i32));
+            let exponent = _mm512_add_epi32(_mm512_castps_si512(n_plus_round), bias);
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent))
+        }
+    }
+
+    #[inline(always)]
+    fn dot_start(self, offset: i32) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_set1_epi32(offset) }
+    }
+
+    #[inline(always)]
+    fn load_weights(self, bytes: &[u8; 64]) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F; the array is the 64 bytes that the load reads.
+        unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn dot4(self, sums: __m512i, weights: __m512i, activations: [i8; 4]) -> __m512i {
+        let four = i32::from_le_bytes(activations.map(i8::cast_unsigned));
+        // SAFETY: `self` proves AVX-512 F and VNNI.
+        unsafe { _mm512_dpbusd_epi32(sums, weights, _mm512_set1_epi32(four)) }
+    }
+
+    #[inline(always)]
+    fn to_float(self, sums: __m512i) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_cvtepi32_ps(sums) }
+    }
+}

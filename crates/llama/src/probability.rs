@@ -1,0 +1,30 @@
+//! Logits to probabilities, in double precision.
+
+/// `ln(sum(exp(logits)))`, computed without overflow: what turns a logit into a log-probability
+/// by subtraction.
+pub fn log_sum_exp(logits: &[f32]) -> f64 {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let most = f64::from(most);
+    let sum: f64 = logits
+        .iter()
+        .map(|logit| (f64::from(*logit) - most).exp())
+        .sum();
+    most + sum.ln()
+}
+
+/// Log-probabilities that are not of everything possible, as probabilities that sum to 1: the
+/// chance of each, given that it is one of them.
+///
+/// ```
+/// let p = llama::probabilities(&[0.2_f64.ln(), 0.6_f64.ln()]);
+/// assert!((p[0] - 0.25).abs() < 1e-12 && (p[1] - 0.75).abs() < 1e-12);
+/// ```
+pub fn probabilities(log_probabilities: &[f64]) -> Vec<f64> {
+    let most = log_probabilities
+        .iter()
+        .copied()
+        .fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = log_probabilities.iter().map(|l| (l - most).exp()).collect();
+    let sum: f64 = weights.iter().sum();
+    weights.iter().map(|weight| weight / sum).collect()
+}

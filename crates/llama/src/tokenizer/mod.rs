@@ -1,0 +1,171 @@
+//! Text to tokens and back, by the vocabulary in the model's file.
+//!
+//! Text is cut into pieces ([`pre_tokenizer`]), each piece's bytes are merged into tokens
+//! ([`merges`]). Control tokens (beginning of text, end of turn) are found only where the caller
+//! says that the text may contain them: text from a user is always [`SpecialTokens::Plain`], and
+//! then no control token can come out, whatever the text says.
+
+mod bytes;
+mod control;
+mod load;
+mod merges;
+mod pre_tokenizer;
+mod stream;
+
+pub use pre_tokenizer::PreTokenizer;
+pub use stream::TextStream;
+
+pub(crate) use load::load;
+
+use control::ControlNames;
+use merges::Merges;
+
+/// A token's number, an index into the vocabulary.
+pub type TokenId = u32;
+
+/// What the text given to [`Tokenizer::encode`] may contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpecialTokens {
+    /// Text only: the name of a control token is letters like any others.
+    Plain,
+    /// The names of control tokens stand for these tokens. For text that the caller wrote.
+    Parse,
+}
+
+/// Byte-level byte-pair encoding with the vocabulary of a model.
+pub struct Tokenizer {
+    vocabulary: Vocabulary,
+    merges: Merges,
+    pre_tokenizer: PreTokenizer,
+    control_names: ControlNames,
+    special: SpecialIds,
+}
+
+/// The tokens with a meaning of their own, where the file names them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpecialIds {
+    /// Beginning of text.
+    pub bos: Option<TokenId>,
+    /// End of text.
+    pub eos: Option<TokenId>,
+    /// End of a turn of a conversation.
+    pub eot: Option<TokenId>,
+    /// Whether a plain prompt should begin with `bos`, as the file says.
+    pub add_bos: bool,
+}
+
+/// Every token's bytes, end to end.
+struct Vocabulary {
+    bytes: Vec<u8>,
+    /// Where each token's bytes end.
+    ends: Vec<usize>,
+    control: Vec<bool>,
+}
+
+impl Vocabulary {
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn bytes(&self, token: TokenId) -> &[u8] {
+        let token = token as usize;
+        let Some(&end) = self.ends.get(token) else {
+            return &[];
+        };
+        let start = token.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..end]
+    }
+}
+
+impl Tokenizer {
+    /// The tokens of `text`, without a beginning-of-text token.
+    ///
+    /// ```text
+    /// decode(encode(text, Plain)) == text, for every text
+    /// ```
+    pub fn encode(&self, text: &str, special: SpecialTokens) -> Vec<TokenId> {
+        let mut tokens = Vec::with_capacity(text.len() / 3 + 1);
+        match special {
+            SpecialTokens::Plain => self.encode_plain(text, &mut tokens),
+            SpecialTokens::Parse => {
+                let mut rest = text;
+                while let Some((before, token, after)) = self.split_at_control(rest) {
+                    self.encode_plain(before, &mut tokens);
+                    tokens.push(token);
+                    rest = after;
+                }
+                self.encode_plain(rest, &mut tokens);
+            }
+        }
+        tokens
+    }
+
+    fn encode_plain(&self, text: &str, tokens: &mut Vec<TokenId>) {
+        for piece in self.pre_tokenizer.pieces(text) {
+            self.merges.encode(piece.as_bytes(), tokens);
+        }
+    }
+
+    /// The first control token's name in `text`: what is before it, the token, what is after it.
+    /// Where several begin at one place the longest counts.
+    pub(crate) fn split_at_control<'t>(
+        &self,
+        text: &'t str,
+    ) -> Option<(&'t str, TokenId, &'t str)> {
+        self.control_names.split(text)
+    }
+
+    /// The bytes that `token` stands for: the name, for a control token; none, for an id outside
+    /// the vocabulary. One token need not be valid UTF-8.
+    pub fn bytes(&self, token: TokenId) -> &[u8] {
+        self.vocabulary.bytes(token)
+    }
+
+    /// The bytes of all of `tokens`.
+    pub fn decode_bytes(&self, tokens: &[TokenId]) -> Vec<u8> {
+        tokens
+            .iter()
+            .flat_map(|token| self.bytes(*token))
+            .copied()
+            .collect()
+    }
+
+    /// The text of `tokens`; what is not valid UTF-8 becomes U+FFFD.
+    pub fn decode(&self, tokens: &[TokenId]) -> String {
+        String::from_utf8_lossy(&self.decode_bytes(tokens)).into_owned()
+    }
+
+    /// Whether `token` is a control token, which no plain text encodes to.
+    pub fn is_control(&self, token: TokenId) -> bool {
+        self.vocabulary
+            .control
+            .get(token as usize)
+            .copied()
+            .unwrap_or(false)
+    }
+
+    /// The control token of this name.
+    pub fn control_token(&self, name: &str) -> Option<TokenId> {
+        self.control_names.token(name)
+    }
+
+    /// The tokens with a meaning of their own.
+    pub fn special(&self) -> SpecialIds {
+        self.special
+    }
+
+    /// The token that ends an answer: end of turn, or else end of text.
+    pub fn end_of_answer(&self) -> Option<TokenId> {
+        self.special.eot.or(self.special.eos)
+    }
+
+    /// Tokens in the vocabulary.
+    pub fn len(&self) -> usize {
+        self.vocabulary.len()
+    }
+
+    /// Whether the vocabulary is empty, which it never is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
