@@ -56,11 +56,9 @@ impl LabelScorer {
         self
     }
 
-    /// The same scorer, stopped by `cancel`.
-    #[must_use]
-    pub fn with_cancel(mut self, cancel: Cancel) -> Self {
-        self.session = self.session.with_cancel(cancel);
-        self
+    /// As [`Session::set_cancel`].
+    pub fn set_cancel(&mut self, cancel: Cancel) {
+        self.session.set_cancel(cancel);
     }
 
     /// The model.

@@ -62,11 +62,10 @@ impl Session {
         self
     }
 
-    /// The same sequence, stopped by `cancel`.
-    #[must_use]
-    pub fn with_cancel(mut self, cancel: Cancel) -> Self {
+    /// Lets `cancel` stop what is computed from here on, in place of the switch before it: one
+    /// for each request, where a session outlives requests.
+    pub fn set_cancel(&mut self, cancel: Cancel) {
         self.cancel = cancel;
-        self
     }
 
     /// A second sequence that begins like this one. The keys and values are shared, not copied.
