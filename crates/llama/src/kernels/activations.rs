@@ -70,11 +70,10 @@ impl Kernel for Quantise<'_> {
         for (floats, block) in self.floats.iter().zip(self.blocks) {
             let mut magnitude = 0u32;
             for x in floats {
-                // Magnitudes order like their bits, and NaN above all: one poisons its block.
+                // Magnitudes order like their bits, infinity and NaN above all.
                 magnitude = magnitude.max(x.to_bits() & 0x7fff_ffff);
             }
-            let scale = f32::from_bits(magnitude) / 127.0;
-            let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+            let (scale, inverse) = scale_and_inverse(f32::from_bits(magnitude));
             let mut values = [0i32; BLOCK];
             for (x, value) in floats.iter().zip(&mut values) {
                 let shifted = x * inverse + ROUND;
@@ -90,7 +89,24 @@ impl Kernel for Quantise<'_> {
                 }
             }
             block.scale = scale;
-            block.offset = -128 * values.iter().fold(0i32, |sum, v| sum.wrapping_add(*v));
+            block.offset = values
+                .iter()
+                .fold(0i32, |sum, v| sum.wrapping_sub(v.wrapping_mul(128)));
         }
+    }
+}
+
+/// The scale of a block whose largest magnitude is given, and its inverse. What is too small for
+/// an inverse counts as zero; infinity or NaN make the scale NaN and so all that is computed from
+/// the block, whatever its values.
+#[inline(always)]
+fn scale_and_inverse(magnitude: f32) -> (f32, f32) {
+    let scale = magnitude / 127.0;
+    if !scale.is_finite() {
+        (f32::NAN, 0.0)
+    } else if scale < f32::MIN_POSITIVE {
+        (0.0, 0.0)
+    } else {
+        (scale, 1.0 / scale)
     }
 }

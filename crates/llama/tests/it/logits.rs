@@ -29,7 +29,6 @@ fn check_file(file: &File, shape: &Shape, tolerance: f64) {
             .with_instructions(instructions);
         let found = Arc::new(model).logits(&tokens).unwrap();
         let error = error(&found, &expected);
-        println!("{} {:?}: {error:.2e}", instructions.name(), shape.stored);
         assert!(
             error < tolerance,
             "{}: {error} of {shape:?}",

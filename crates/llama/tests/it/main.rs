@@ -1,6 +1,14 @@
 //! The engine's tests, through its public interface.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod chat_template;
+mod determinism;
+mod generate;
+mod hostile_files;
+mod llama3_vocabulary;
 mod logits;
+mod scoring;
 mod starter;
 mod support;
+mod tokenizer;
+mod wrong_files;

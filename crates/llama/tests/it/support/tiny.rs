@@ -1,6 +1,8 @@
 //! Small models with random weights and a small byte-level vocabulary.
 
 use super::gguf::{File, Stored, Tensor, Value};
+use llama::Model;
+use std::sync::Arc;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
@@ -226,5 +228,17 @@ impl Random {
 
     pub(crate) fn tokens(&mut self, count: usize, vocabulary: usize) -> Vec<u32> {
         (0..count).map(|_| self.below(vocabulary) as u32).collect()
+    }
+}
+
+/// The bits of floats: equal only where the floats are the same in every respect.
+pub(crate) fn bits(floats: &[f32]) -> Vec<u32> {
+    floats.iter().map(|x| x.to_bits()).collect()
+}
+
+impl File {
+    /// The model in this file.
+    pub(crate) fn open(&self) -> Arc<Model> {
+        Arc::new(Model::from_bytes("tiny", &self.bytes()).unwrap())
     }
 }
