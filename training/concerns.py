@@ -7,6 +7,8 @@ withdrawn" is a flag. Sums are set against limits, days against deadlines, and a
 closed and opened again: what counts is what held last.
 """
 
+from dataclasses import dataclass
+
 from names import CURRENCIES, Draw, Facts, grouped
 
 # (a concern stands, no concern stands); any matter can carry them.
@@ -171,26 +173,50 @@ def finding(draw: Draw, findings: list, concern: bool) -> str:
     return pair[0] if concern else pair[1]
 
 
-def settled(draw: Draw, facts: Facts, voice: str, findings: list, concern: bool) -> str:
+@dataclass(frozen=True)
+class Said:
+    """What is to be said: in whose voice, with which findings of the matter, and which outcome."""
+
+    voice: str
+    findings: list
+    concern: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Sentences about a concern, and how they come to what they say.
+
+    `finding` is "concern" or "fine" as the clause, sum, day or last event has it by itself, or
+    "none"; `remark` is "kept", "overturned" or "open" as the rest has it, or "none".
+    """
+
+    text: str
+    finding: str
+    remark: str
+
+
+def settled(draw: Draw, facts: Facts, said: Said, way: str) -> Verdict:
     """Sentences from which it follows whether a concern stands."""
-    way = draw.weighted({"plain": 0.54, "remark": 0.28, "limit": 0.07, "deadline": 0.03, "course": 0.08})
+    concern = said.concern
+    alone = "concern" if concern else "fine"
     if way == "limit":
         return against_limit(draw, concern)
     if way == "deadline":
         due = draw.between(2, 9) * 5
         taken = due + draw.between(4, 40) if concern else draw.between(1, due - 4)
-        return draw.pick(DEADLINES).format(due=due, taken=taken)
+        return Verdict(draw.pick(DEADLINES).format(due=due, taken=taken), alone, "none")
     if way == "course":
-        return facts.fill(draw.pick(STILL_OPEN if concern else CLOSED))
+        return Verdict(facts.fill(draw.pick(STILL_OPEN if concern else CLOSED)), alone, "none")
     if way == "plain":
-        return facts.fill(finding(draw, findings, concern) + ".")
+        return Verdict(facts.fill(finding(draw, said.findings, concern) + "."), alone, "none")
     overturned = draw.chance(0.4)
-    remarks = (OVERTURNS if overturned else KEEPS)[voice]
-    clause = finding(draw, findings, concern != overturned)
-    return facts.fill(draw.pick(remarks).replace("{finding}", clause))
+    remarks = (OVERTURNS if overturned else KEEPS)[said.voice]
+    clause = finding(draw, said.findings, concern != overturned)
+    text = facts.fill(draw.pick(remarks).replace("{finding}", clause))
+    return Verdict(text, "concern" if concern != overturned else "fine", "overturned" if overturned else "kept")
 
 
-def against_limit(draw: Draw, concern: bool) -> str:
+def against_limit(draw: Draw, concern: bool) -> Verdict:
     """A sum and a limit, and sometimes whether the limit was lifted."""
     lifted = not concern and draw.chance(0.3)
     over = concern or lifted
@@ -202,20 +228,25 @@ def against_limit(draw: Draw, concern: bool) -> str:
         "limit": f"{currency} {grouped(limit)}",
     }
     text = draw.pick(LIMITS).format(**values)
+    alone = "concern" if over else "fine"
     if lifted:
-        return f"{text} {draw.pick(LIFTED)}"
-    return f"{text} {draw.pick(NOT_LIFTED)}" if draw.chance(0.25) else text
+        return Verdict(f"{text} {draw.pick(LIFTED)}", alone, "overturned")
+    if draw.chance(0.25):
+        return Verdict(f"{text} {draw.pick(NOT_LIFTED)}", alone, "kept")
+    return Verdict(text, alone, "none")
 
 
-def unsettled(draw: Draw, facts: Facts, findings: list) -> tuple[str, float]:
+def unsettled(draw: Draw, facts: Facts) -> tuple[Verdict, float]:
     """A sentence that leaves it open whether a concern stands, and the probability of `flag`."""
     if draw.chance(0.15):
         limit = f"{draw.pick(CURRENCIES)} {grouped(draw.between(2, 20) * 5000)}"
-        return draw.pick(OPEN_LIMITS).format(limit=limit), 0.5
+        return Verdict(draw.pick(OPEN_LIMITS).format(limit=limit), "none", "open"), 0.5
     concern = draw.chance(0.5)
     holds, remark = draw.pick(OPEN_FINDINGS)
-    text = facts.fill(remark.replace("{finding}", finding(draw, findings, concern)))
-    return text, holds if concern else 1.0 - holds
+    # No finding of a matter's own: it would tell the matter, which is open too.
+    text = facts.fill(remark.replace("{finding}", finding(draw, FINDINGS, concern)))
+    verdict = Verdict(text, "concern" if concern else "fine", "open")
+    return verdict, holds if concern else 1.0 - holds
 
 
 def cue(draw: Draw, voice: str, concern: bool) -> str:

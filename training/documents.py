@@ -11,12 +11,10 @@ import hashlib
 import concerns
 from matters import BARE_ACCOUNTS, CORRECTIONS, DISMISSALS, MATTERS, OPEN_MATTERS
 from names import Draw, Facts
-from splits import Split
+from splits import Mix, Split
 
 AMBIGUOUS_SHARE = 0.13
 WORDS_MIN, WORDS_MAX = 30, 90
-CONCERN_SHARE, ROUTINE_CONCERN_SHARE = 0.21, 0.08
-CUE_SHARE = 0.55
 
 OPENINGS = {
     "alert": [
@@ -91,8 +89,8 @@ FILLERS = {
 }
 
 
-def compose(seed: str) -> dict:
-    """A document without its id: text, form, classify, flag, ambiguous."""
+def compose(seed: str, mix: Mix) -> dict:
+    """A document without its id, and with how its flag came about (finding and remark)."""
     draw = Draw(seed)
     facts = Facts(draw)
     ambiguous = draw.chance(AMBIGUOUS_SHARE)
@@ -101,18 +99,19 @@ def compose(seed: str) -> dict:
     voice = concerns.VOICES[form]
     if ambiguous:
         matter, account = open_matter(draw, facts, matter)
-        verdict, probability = concerns.unsettled(draw, facts, MATTERS[matter].findings)
+        verdict, probability = concerns.unsettled(draw, facts)
         concern = draw.chance(probability)
     else:
-        account, vague = plain_matter(draw, facts, matter)
-        concern = draw.chance(ROUTINE_CONCERN_SHARE if matter == "routine" else CONCERN_SHARE)
+        account, vague = plain_matter(draw, facts, matter, draw.weighted(mix.matter_ways))
+        concern = draw.chance(mix.routine_concern if matter == "routine" else mix.concern)
         # A finding of the matter's own would give a matter away that only the order of words tells.
         findings = concerns.FINDINGS if vague else MATTERS[matter].findings
-        verdict = concerns.settled(draw, facts, voice, findings, concern)
-    body = account + [verdict]
-    if not ambiguous and draw.chance(CUE_SHARE):
+        said = concerns.Said(voice, findings, concern)
+        verdict = concerns.settled(draw, facts, said, draw.weighted(mix.verdict_ways))
+    body = account + [verdict.text]
+    if not ambiguous and draw.chance(mix.cue):
         body.append(concerns.cue(draw, voice, concern))
-    if draw.chance(0.12):
+    if draw.chance(mix.other_file):
         body.insert(draw.below(len(body) + 1), concerns.other_file(draw, facts, voice, concerns.FINDINGS))
     return {
         "text": with_typos(draw, laid_out(draw, facts, form, body)),
@@ -120,12 +119,13 @@ def compose(seed: str) -> dict:
         "classify": matter,
         "flag": "flag" if concern else "clear",
         "ambiguous": ambiguous,
+        "finding": verdict.finding,
+        "remark": verdict.remark,
     }
 
 
-def plain_matter(draw: Draw, facts: Facts, matter: str) -> tuple[list, bool]:
+def plain_matter(draw: Draw, facts: Facts, matter: str, way: str) -> tuple[list, bool]:
     """Sentences that show the matter, and whether only the order of their words does."""
-    way = draw.weighted({"account": 0.61, "dismissal": 0.20, "correction": 0.19})
     other = draw.pick([name for name in MATTERS if name != matter])
     nouns = {"true": draw.pick(MATTERS[matter].nouns), "other": draw.pick(MATTERS[other].nouns)}
     if way == "correction":
@@ -184,7 +184,7 @@ def documents(split: Split):
     number = 0
     prefix, width = ID_PREFIXES.get(split.name, split.name), len(str(split.count))
     while len(seen) < split.count:
-        document = compose(f"tiergate/{split.seed}/{split.name}/{number}")
+        document = compose(f"tiergate/{split.seed}/{split.name}/{number}", split.mix)
         number += 1
         digest = hashlib.sha256(document["text"].encode()).digest()
         if digest in seen or not WORDS_MIN <= len(document["text"].split()) <= WORDS_MAX:

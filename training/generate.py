@@ -11,12 +11,15 @@ import json
 import pathlib
 
 from documents import documents
-from splits import Split
+from splits import MIXES, Split
+
+FIELDS = ("id", "text", "form", "classify", "flag", "ambiguous")
 
 
 def lines(split: Split) -> bytes:
     """The documents of a split as JSON lines, in UTF-8."""
-    return "".join(json.dumps(document) + "\n" for document in documents(split)).encode()
+    records = ({name: document[name] for name in FIELDS} for document in documents(split))
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
 
 
 def main() -> None:
@@ -25,9 +28,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True, help="splits differ by seed and by name")
     parser.add_argument("--count", type=int, required=True, help="documents to write")
     parser.add_argument("--split", required=True, help="name of the split; it begins each id (demo: doc)")
+    parser.add_argument("--mix", choices=MIXES, default="usual", help="hard: what the Llama learns from")
     parser.add_argument("-o", "--output", type=pathlib.Path, required=True, help="F.jsonl or F.jsonl.gz")
     arguments = parser.parse_args()
-    written = lines(Split(arguments.split, arguments.seed, arguments.count))
+    split = Split(arguments.split, arguments.seed, arguments.count, MIXES[arguments.mix])
+    written = lines(split)
     if arguments.output.suffix == ".gz":
         # No time and no name in the header, so that the same documents give the same file.
         written = gzip.compress(written, compresslevel=9, mtime=0)
