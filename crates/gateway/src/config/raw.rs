@@ -1,0 +1,322 @@
+//! The config as it is written: one struct for each section of `tiergate.toml`.
+//!
+//! Every option is optional here, so that a faulty one can be left out and the rest still be
+//! read; what is required, and every default, is decided in the checks. Each option's comment
+//! states its default, unit and reason; `docs/config.md` is made from these comments, and tests
+//! hold the page, the stated defaults and the stated ranges against the program.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// The file as a whole.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawConfig {
+    /// The folder of everything that Tiergate keeps: the ledger, trained students and the
+    /// progress of runs. Relative paths here and below start at the config file's folder, so
+    /// that a command means the same wherever it is started.
+    ///
+    /// Default: `"tiergate-data"`.
+    pub(super) data_dir: Option<String>,
+    /// The HTTP server of `tiergate serve`.
+    pub(super) server: RawServer,
+    /// Price lists by name. They stand apart from the tiers because several tiers may share one,
+    /// and because prices change more often than anything else here.
+    pub(super) prices: BTreeMap<String, RawPrice>,
+    /// The places that can answer, by name.
+    pub(super) tiers: BTreeMap<String, RawTier>,
+    /// The named pieces of work.
+    pub(super) tasks: BTreeMap<String, RawTask>,
+}
+
+/// The section `[server]`: how `tiergate serve` listens, and the limits that keep one client
+/// from starving the others.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawServer {
+    /// The address and port to listen on. Only this machine can reach the default; any other
+    /// address needs `keys`.
+    ///
+    /// Default: `"127.0.0.1:8080"`.
+    pub(super) listen: Option<String>,
+    /// The keys that clients may present as `Authorization: Bearer KEY`, each by reference:
+    /// `env:NAME` or `file:PATH`. Without any, every client that reaches the address is served,
+    /// and so the address must be this machine's own.
+    ///
+    /// Default: `[]`.
+    pub(super) keys: Option<Vec<String>>,
+    /// The largest request body that is read, in bytes; a longer one is answered with 413. It
+    /// bounds the memory that a client can claim.
+    ///
+    /// Default: `4194304`. Range: 1024 to 1073741824.
+    pub(super) body_bytes_max: Option<u64>,
+    /// How many requests are worked on at the same time; one more is answered with 429 and the
+    /// time after which to try again, because a longer queue helps nobody.
+    ///
+    /// Default: `256`. Range: 1 to 100000.
+    pub(super) requests_max: Option<u64>,
+    /// How long a client may take to send a request's headers, in seconds; otherwise idle
+    /// connections could use up all that the machine may open.
+    ///
+    /// Default: `10`. Range: 0.001 to 3600.
+    pub(super) header_seconds: Option<f64>,
+    /// How long a client may take to send a request's body, in seconds.
+    ///
+    /// Default: `30`. Range: 0.001 to 3600.
+    pub(super) body_seconds: Option<f64>,
+    /// How long requests in progress may still run after the program was told to stop, in
+    /// seconds. It should be shorter than the patience of whatever stops the program.
+    ///
+    /// Default: `25`. Range: 0 to 3600.
+    pub(super) drain_seconds: Option<f64>,
+    /// The task that a request means whose `model` is `auto`. Without it such a request is
+    /// refused, and clients name `task:NAME` or `tier:NAME`.
+    ///
+    /// Default: none.
+    pub(super) auto: Option<String>,
+}
+
+/// A section `[prices.NAME]`: what a vendor charges, in US dollars per million tokens. Amounts
+/// are texts in quotes, because a TOML number with a fraction is a binary float that can't hold
+/// most decimal amounts exactly.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawPrice {
+    /// For a million tokens read, in US dollars.
+    ///
+    /// Required.
+    pub(super) input: Option<String>,
+    /// For a million tokens that the vendor read from its prompt cache, in US dollars.
+    ///
+    /// Default: as `input`, so that cost is never shown too low.
+    pub(super) cached_input: Option<String>,
+    /// For a million tokens written, reasoning included, in US dollars.
+    ///
+    /// Required.
+    pub(super) output: Option<String>,
+}
+
+/// A section `[tiers.NAME]`: a place that can answer. Tiers of kind `student` and `person` have
+/// no option but `kind`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawTier {
+    /// `student` (a classifier learned from the task's own labels), `local` (the embedded Llama
+    /// engine), `pool` (your own servers that speak the OpenAI protocol), `frontier` (a paid
+    /// API) or `person` (the review queue).
+    ///
+    /// Required.
+    pub(super) kind: Option<String>,
+    /// `local`: the path of a GGUF file, or `"starter"` for the small demonstration model inside
+    /// the program. `pool` and `frontier`: the name by which the server knows the model.
+    ///
+    /// Required for these kinds.
+    pub(super) model: Option<String>,
+    /// `local`: how many threads compute. More than the machine has cores makes it slower.
+    ///
+    /// Default: the number of cores that this process may use. Range: 1 to 1024.
+    pub(super) threads: Option<u64>,
+    /// `local`: how many requests may wait for the engine; one more is refused at once.
+    ///
+    /// Default: `64`. Range: 1 to 100000.
+    pub(super) queue_max: Option<u64>,
+    /// `local`: what an hour of this machine costs you, in US dollars; reports set it beside the
+    /// frontier's price, so that work done in house is not shown as free unless it is.
+    ///
+    /// Default: `"0"`.
+    pub(super) machine_usd_per_hour: Option<String>,
+    /// `pool` and `frontier`: the base URL, up to and with the version: what stands before
+    /// `/chat/completions`.
+    ///
+    /// Required for these kinds.
+    pub(super) url: Option<String>,
+    /// `pool` and `frontier`: the API key, by reference: `env:NAME` or `file:PATH`. A key in the
+    /// file itself is refused, because config files are copied and committed.
+    ///
+    /// Default: none. A `frontier` needs it unless its URL is this machine's own.
+    pub(super) key: Option<String>,
+    /// `pool` and `frontier`: the name of a section under `prices`.
+    ///
+    /// Default: none. A `frontier` needs it, because no paid attempt is made whose price is
+    /// unknown.
+    pub(super) price: Option<String>,
+    /// `pool` and `frontier`: how long connecting may take, TLS included, in seconds.
+    ///
+    /// Default: `5`. Range: 0.001 to 3600.
+    pub(super) connect_seconds: Option<f64>,
+    /// `pool` and `frontier`: how long the first byte of the answer may take from when the
+    /// request was sent, in seconds. Models that reason say nothing for a long time.
+    ///
+    /// Default: `120`. Range: 0.001 to 86400.
+    pub(super) first_token_seconds: Option<f64>,
+    /// `pool` and `frontier`: how long an answer that has begun may pause, in seconds.
+    ///
+    /// Default: `30`. Range: 0.001 to 86400.
+    pub(super) idle_seconds: Option<f64>,
+    /// `pool` and `frontier`: how long a request may take in all, every attempt and the waits
+    /// between them included, in seconds.
+    ///
+    /// Default: `600`. Range: 0.001 to 86400.
+    pub(super) total_seconds: Option<f64>,
+    /// `pool` and `frontier`: how often a request is sent at most. Only failures that the
+    /// vendor's rules call temporary are tried again, and never after the first byte of an
+    /// answer.
+    ///
+    /// Default: `3`. Range: 1 to 10.
+    pub(super) attempts_max: Option<u64>,
+    /// `pool` and `frontier`: how many requests are in flight to this tier at the same time.
+    ///
+    /// Default: `16`. Range: 1 to 10000.
+    pub(super) concurrency_max: Option<u64>,
+    /// `pool` and `frontier`: the field in which the server expects the limit of tokens to
+    /// write: `max_tokens` or `max_completion_tokens`. Servers know one and refuse or ignore the
+    /// other.
+    ///
+    /// Default: `max_completion_tokens` for a `frontier`, `max_tokens` for a `pool`.
+    pub(super) max_tokens_field: Option<String>,
+    /// `pool` and `frontier`: whether the sampling temperature and seed are sent. Many models
+    /// that reason refuse a request that has them.
+    ///
+    /// Default: `false` for a `frontier`, `true` for a `pool`.
+    pub(super) sends_sampling: Option<bool>,
+    /// `pool` and `frontier`: a PEM file of certificates that are trusted besides the public
+    /// ones, for a server whose certificate your organisation signs itself.
+    ///
+    /// Default: none.
+    pub(super) ca_file: Option<String>,
+    /// `pool` and `frontier`: whether the URL may be `http://` on another machine. Prompts and
+    /// the key then cross the network in the clear.
+    ///
+    /// Default: `false`.
+    pub(super) allow_plain_http: Option<bool>,
+}
+
+/// A section `[tasks.NAME]`: a named piece of work.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawTask {
+    /// `classify` (one label of several), `flag` (the same, and some labels call for attention),
+    /// `extract`, `summarise`, `answer`, `support`, `code` or `chat`.
+    ///
+    /// Required.
+    pub(super) kind: Option<String>,
+    /// The instruction that a model is given before each document. The labels and their
+    /// definitions are added to it.
+    ///
+    /// Required, except for `chat`.
+    pub(super) prompt: Option<String>,
+    /// The classes that may be answered, at least two, in the order in which a model is shown
+    /// them.
+    ///
+    /// Required for `classify` and `flag`; no other kind has them.
+    pub(super) labels: Option<Vec<RawLabel>>,
+    /// The labels that call for attention; reports show how many of them were found.
+    ///
+    /// Required for `flag`; no other kind has them.
+    pub(super) flagged: Option<Vec<String>>,
+    /// The names of the tiers that may answer, in the order in which they are asked. A `person`
+    /// comes last.
+    ///
+    /// Required.
+    pub(super) tiers: Option<Vec<String>>,
+    /// What the texts are: `public`, `internal`, `confidential` or `restricted`. Only public and
+    /// internal texts may reach a `frontier`. It has to be stated before anything may leave,
+    /// and so the default lets nothing leave.
+    ///
+    /// Default: `"confidential"`.
+    pub(super) sensitivity: Option<String>,
+    /// The share of kept answers that may be wrong; the threshold that meets it is found on
+    /// `records`.
+    pub(super) target: Option<RawTarget>,
+    /// The confidence from which an answer is accepted, for a task without labelled records.
+    /// A task whose first tiers may pass a document on has either this or `target`.
+    ///
+    /// Default: none. Range: 0 to 1.
+    pub(super) threshold: Option<f64>,
+    /// The most that the task may spend. Without it only the vendor's own limit holds.
+    pub(super) budget: Option<RawBudget>,
+    /// Labelled records: documents whose right answer is known. The student learns from them,
+    /// and the threshold is found on a part that it never saw.
+    pub(super) records: Option<RawRecords>,
+    /// The most tokens that a tier may write for one document; for models that reason it
+    /// includes the reasoning. The money held for a paid attempt is computed from it.
+    ///
+    /// Default: `1024`. Range: 1 to 1000000.
+    pub(super) max_completion_tokens: Option<u64>,
+    /// The sampling temperature; 0 always takes the likeliest token, so that the same document
+    /// gets the same answer.
+    ///
+    /// Default: `0`. Range: 0 to 2.
+    pub(super) temperature: Option<f64>,
+    /// The field or column of an input document that holds its text.
+    ///
+    /// Default: `"text"`.
+    pub(super) text_field: Option<String>,
+    /// The field or column of an input document that holds its identifier. A document without
+    /// it is called by its place in the input.
+    ///
+    /// Default: `"id"`.
+    pub(super) id_field: Option<String>,
+}
+
+/// An entry of `labels` in a task: `{ name = "…", definition = "…" }`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawLabel {
+    /// The answer itself.
+    ///
+    /// Required.
+    pub(super) name: Option<String>,
+    /// When it applies, in words that a model is shown. Models decide better with it.
+    ///
+    /// Default: none.
+    pub(super) definition: Option<String>,
+}
+
+/// `target` in a task: `{ max_error = 0.02 }`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawTarget {
+    /// The share of kept answers that may be wrong.
+    ///
+    /// Required. Range: 0 to 1.
+    pub(super) max_error: Option<f64>,
+}
+
+/// `budget` in a task: `{ usd = "5.00", per = "day" }`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawBudget {
+    /// The limit, in US dollars, as a text in quotes.
+    ///
+    /// Required.
+    pub(super) usd: Option<String>,
+    /// The time for which the limit holds: `day` and `month` (both in UTC) or `total`.
+    ///
+    /// Required.
+    pub(super) per: Option<String>,
+}
+
+/// `records` in a task: `{ path = "labelled.jsonl.gz", rows = "..4000" }`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawRecords {
+    /// A JSONL or CSV file, or gzip of either.
+    ///
+    /// Required.
+    pub(super) path: Option<String>,
+    /// Which of its rows to use, counted from 0, the end not included: `0..4000`, `..4000`,
+    /// `4000..`. The rows left out can test what was learned.
+    ///
+    /// Default: `".."`.
+    pub(super) rows: Option<String>,
+    /// The field or column of the text.
+    ///
+    /// Default: `"text"`.
+    pub(super) text: Option<String>,
+    /// The field or column of the right answer.
+    ///
+    /// Default: `"gold"`.
+    pub(super) gold: Option<String>,
+}

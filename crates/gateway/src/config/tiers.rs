@@ -1,0 +1,281 @@
+//! Checks of the sections `[prices.NAME]` and `[tiers.NAME]`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::num::NonZero;
+
+use domain::{Picodollars, Price, TierKind, TierName, TokenRate};
+
+use super::check::Checks;
+use super::checked::{LocalTier, MaxTokensField, ModelSource, RemoteTier, Tier};
+use super::path::Path;
+use super::raw::{RawPrice, RawTier};
+use super::secret;
+
+/// The model that is inside the program.
+const STARTER: &str = "starter";
+/// Options that only a tier of kind local has.
+const LOCAL_ONLY: &[&str] = &["threads", "queue_max", "machine_usd_per_hour"];
+/// Options that only a tier of kind pool or frontier has.
+const REMOTE_ONLY: &[&str] = &[
+    "url",
+    "key",
+    "price",
+    "connect_seconds",
+    "first_token_seconds",
+    "idle_seconds",
+    "total_seconds",
+    "attempts_max",
+    "concurrency_max",
+    "max_tokens_field",
+    "sends_sampling",
+    "ca_file",
+    "allow_plain_http",
+];
+
+/// The price lists that have no fault.
+pub(super) fn check_prices(
+    checks: &mut Checks<'_, '_>,
+    raw: &BTreeMap<String, RawPrice>,
+) -> BTreeMap<String, Price> {
+    let mut prices = BTreeMap::new();
+    for (name, raw) in raw {
+        let path = Path::top("prices").key(name);
+        let mut rate = |option: &str, raw: Option<&String>| {
+            checks.money(&path.key(option), raw, TokenRate::from_usd_per_million)
+        };
+        let input = rate("input", raw.input.as_ref());
+        let cached_input = rate("cached_input", raw.cached_input.as_ref());
+        let output = rate("output", raw.output.as_ref());
+        for (option, raw) in [("input", &raw.input), ("output", &raw.output)] {
+            if raw.is_none() {
+                checks.faults.add_missing(&path.key(option));
+            }
+        }
+        if let (Some(input), Some(output)) = (input, output) {
+            let cached_input = cached_input.unwrap_or(input);
+            prices.insert(
+                name.clone(),
+                Price {
+                    input,
+                    cached_input,
+                    output,
+                },
+            );
+        }
+    }
+    prices
+}
+
+/// The tiers that have no fault.
+pub(super) fn check_tiers(
+    checks: &mut Checks<'_, '_>,
+    raw: &BTreeMap<String, RawTier>,
+    prices: &BTreeMap<String, Price>,
+) -> BTreeMap<TierName, Tier> {
+    let mut tiers = BTreeMap::new();
+    for (name, raw) in raw {
+        let path = Path::top("tiers").key(name);
+        let name = TierName::new(name);
+        if let Err(fault) = &name {
+            checks.faults.add(&path, fault.to_string());
+        }
+        let tier = check_tier(checks, raw, &path, prices);
+        if let (Ok(name), Some(tier)) = (name, tier) {
+            tiers.insert(name, tier);
+        }
+    }
+    tiers
+}
+
+fn check_tier(
+    checks: &mut Checks<'_, '_>,
+    raw: &RawTier,
+    path: &Path,
+    prices: &BTreeMap<String, Price>,
+) -> Option<Tier> {
+    if raw.kind.is_none() {
+        checks.faults.add_missing(&path.key("kind"));
+    }
+    let kind = checks.word(&path.key("kind"), raw.kind.as_ref(), TierKind::from_name)?;
+    refuse_options_of_other_kinds(checks, path, kind);
+    match kind {
+        TierKind::Student => Some(Tier::Student),
+        TierKind::Person => Some(Tier::Person),
+        TierKind::Local => check_local(checks, raw, path).map(Tier::Local),
+        TierKind::Pool => check_remote(checks, raw, path, prices).map(Tier::Pool),
+        TierKind::Frontier => {
+            require_price_and_key(checks, raw, path);
+            check_remote(checks, raw, path, prices).map(Tier::Frontier)
+        }
+    }
+}
+
+fn refuse_options_of_other_kinds(checks: &mut Checks<'_, '_>, path: &Path, kind: TierKind) {
+    let refused: Vec<&str> = match kind {
+        TierKind::Student | TierKind::Person => [LOCAL_ONLY, REMOTE_ONLY, &["model"]].concat(),
+        TierKind::Local => REMOTE_ONLY.to_vec(),
+        TierKind::Pool | TierKind::Frontier => LOCAL_ONLY.to_vec(),
+    };
+    for option in refused {
+        let place = path.key(option);
+        if checks.faults.source().has(&place) {
+            let kind = kind.as_str();
+            let fault = format!("a tier of kind {kind} has no such option; leave it out");
+            checks.faults.add(&place, fault);
+        }
+    }
+}
+
+fn check_local(checks: &mut Checks<'_, '_>, raw: &RawTier, path: &Path) -> Option<LocalTier> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let cost = path.key("machine_usd_per_hour");
+    let cost = checks.usd(&cost, raw.machine_usd_per_hour.as_ref());
+    // What may be missing stands last, so that everything before it is checked in any case.
+    Some(LocalTier {
+        threads: checks.count(&path.key("threads"), raw.threads, cores),
+        queue_max: checks.count(&path.key("queue_max"), raw.queue_max, 64),
+        machine_usd_per_hour: cost.unwrap_or(Picodollars::ZERO),
+        model: check_model_source(checks, raw, &path.key("model"))?,
+    })
+}
+
+fn check_model_source(
+    checks: &mut Checks<'_, '_>,
+    raw: &RawTier,
+    path: &Path,
+) -> Option<ModelSource> {
+    match checks.required(path, raw.model.as_ref())?.as_str() {
+        STARTER => Some(ModelSource::Starter),
+        _ => checks.file(path, raw.model.as_ref()).map(ModelSource::File),
+    }
+}
+
+/// What a frontier needs beyond a pool: nothing is bought at an unknown price.
+fn require_price_and_key(checks: &mut Checks<'_, '_>, raw: &RawTier, path: &Path) {
+    if raw.price.is_none() {
+        checks.faults.add_missing(&path.key("price"));
+    }
+    let loopback = raw
+        .url
+        .as_ref()
+        .and_then(|url| url.parse().ok())
+        .is_some_and(|u| is_loopback(&u));
+    if raw.key.is_none() && !loopback {
+        checks.faults.add_missing(&path.key("key"));
+    }
+}
+
+fn check_remote(
+    checks: &mut Checks<'_, '_>,
+    raw: &RawTier,
+    path: &Path,
+    prices: &BTreeMap<String, Price>,
+) -> Option<RemoteTier> {
+    let frontier = raw.kind.as_deref() == Some(TierKind::Frontier.as_str());
+    let url = check_url(checks, raw, path);
+    let model = checks.text(&path.key("model"), raw.model.as_ref());
+    if raw.model.is_none() {
+        let fault =
+            "missing; it is the name that the server gives the model, for example \"gpt-5-mini\"";
+        checks.faults.add(&path.key("model"), fault);
+    }
+    let key_path = path.key("key");
+    let key = raw
+        .key
+        .as_ref()
+        .and_then(|text| secret::resolve(checks, &key_path, text));
+    let field = checks.word(
+        &path.key("max_tokens_field"),
+        raw.max_tokens_field.as_ref(),
+        field_named,
+    );
+    let default_field = if frontier {
+        MaxTokensField::MaxCompletionTokens
+    } else {
+        MaxTokensField::MaxTokens
+    };
+    let attempts_max = checks.count(&path.key("attempts_max"), raw.attempts_max, 3);
+    // What may be missing stands last, so that everything before it is checked in any case.
+    Some(RemoteTier {
+        key,
+        price: check_price_name(checks, raw, path, prices),
+        connect: checks.seconds(&path.key("connect_seconds"), raw.connect_seconds, 5),
+        first_token: checks.seconds(
+            &path.key("first_token_seconds"),
+            raw.first_token_seconds,
+            120,
+        ),
+        idle: checks.seconds(&path.key("idle_seconds"), raw.idle_seconds, 30),
+        total: checks.seconds(&path.key("total_seconds"), raw.total_seconds, 600),
+        attempts_max: u32::try_from(attempts_max).unwrap_or(1),
+        concurrency_max: checks.count(&path.key("concurrency_max"), raw.concurrency_max, 16),
+        max_tokens_field: field.unwrap_or(default_field),
+        sends_sampling: raw.sends_sampling.unwrap_or(!frontier),
+        ca_file: checks.file(&path.key("ca_file"), raw.ca_file.as_ref()),
+        allow_plain_http: raw.allow_plain_http.unwrap_or(false),
+        url: url?,
+        model: model?,
+    })
+}
+
+fn check_price_name(
+    checks: &mut Checks<'_, '_>,
+    raw: &RawTier,
+    path: &Path,
+    prices: &BTreeMap<String, Price>,
+) -> Option<Price> {
+    let path = path.key("price");
+    let name = checks.text(&path, raw.price.as_ref())?;
+    if !checks.faults.source().has(&Path::top("prices").key(&name)) {
+        checks.add_unknown_name(&path, &name, "prices");
+    }
+    // A price list with a fault of its own is not complained about twice.
+    prices.get(&name).copied()
+}
+
+fn check_url(checks: &mut Checks<'_, '_>, raw: &RawTier, path: &Path) -> Option<String> {
+    let place = path.key("url");
+    let text = checks.required(&place, raw.url.as_ref())?;
+    if text.contains(['@', '?', '#']) {
+        let fault = "the value (not shown here) has a user, a query or a fragment; it is the base \
+                     URL alone, for example \"https://api.openai.com/v1\"; a key goes into `key`";
+        checks.faults.add(&place, fault);
+        return None;
+    }
+    let url = match text.parse::<http::Uri>() {
+        Ok(url) if url.host().is_some() => url,
+        _ => {
+            checks.faults.add_value(&place, "is no URL");
+            return None;
+        }
+    };
+    let wrong = match url.scheme_str() {
+        Some("https") => None,
+        Some("http") if is_loopback(&url) || raw.allow_plain_http == Some(true) => None,
+        Some("http") => Some(
+            "would carry prompts and the key unencrypted to another machine (write https://, or \
+             allow_plain_http = true)",
+        ),
+        _ => Some("begins with neither https:// nor http://"),
+    };
+    if let Some(wrong) = wrong {
+        checks.faults.add_value(&place, wrong);
+        return None;
+    }
+    Some(text.trim_end_matches('/').to_owned())
+}
+
+fn is_loopback(url: &http::Uri) -> bool {
+    let Some(host) = url.host() else { return false };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+fn field_named(name: &str) -> Option<MaxTokensField> {
+    match name {
+        "max_tokens" => Some(MaxTokensField::MaxTokens),
+        "max_completion_tokens" => Some(MaxTokensField::MaxCompletionTokens),
+        _ => None,
+    }
+}
