@@ -11,7 +11,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod binomial;
 pub mod cascade;
+pub mod certificate;
 pub mod elementary;
 pub mod evaluation;
 pub mod evidence;

@@ -1,22 +1,34 @@
 //! `tiergate eval …`: how good tiers are, from records, without serving anything.
 
+mod certificate;
 mod output;
+mod pairs;
 mod records;
 mod student;
 
+/// Arguments of `eval`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct EvalArgs {
+    #[command(subcommand)]
+    command: EvalCommand,
+}
+
 /// What to evaluate.
 #[derive(clap::Subcommand, Debug)]
-pub(crate) enum EvalCommand {
+enum EvalCommand {
     /// How well a student learns a task from its labels
     Student(student::StudentArgs),
+    /// How often certificates hold on samples of these records, and how much they let us keep
+    Certificate(certificate::CertificateArgs),
 }
 
 /// Evaluates and prints the report.
 ///
 /// # Errors
 /// When records can't be read or are not fit for what is asked.
-pub(crate) fn run(command: &EvalCommand) -> anyhow::Result<()> {
-    match command {
+pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
+    match &args.command {
         EvalCommand::Student(args) => student::run(args),
+        EvalCommand::Certificate(args) => certificate::run(args),
     }
 }

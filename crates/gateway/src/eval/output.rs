@@ -4,12 +4,12 @@ use std::io::Write as _;
 
 use comfy_table::Table;
 use routing::evaluation::Share;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// An empty table with this header, in the style of all reports.
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(comfy_table::presets::UTF8_BORDERS_ONLY);
     table.set_header(header.to_vec());
     table
 }
@@ -38,12 +38,6 @@ pub(crate) enum Report {
     Machine(Value),
     /// Lines and tables.
     People(Vec<String>),
-}
-
-/// A share as a machine reads it.
-pub(crate) fn share(share: Share) -> Value {
-    let (low, high) = share.interval();
-    json!({"value": share.value(), "hits": share.hits, "of": share.of, "interval_95": [low, high]})
 }
 
 /// A share for people, such as `89.2 % (88.3–90.0)`.

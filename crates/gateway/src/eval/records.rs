@@ -3,7 +3,7 @@
 //! One JSON object on each line, plain or gzip. `id` is required. `text` is what was asked, `gold`
 //! the right answer (a text or a number), `subject` a topic, and `models` maps a model's name to
 //! what it answered: `answer`, `correct`, `confidence` (any number; a higher one is surer),
-//! `logits` of the labels, `cost_usd`, `latency_ms`. Other keys are passed over, null is absent.
+//! `logits` of the labels, `cost_usd`. Other keys are passed over, null is absent.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -46,8 +46,6 @@ pub(crate) struct ModelAnswer {
     pub(crate) logits: Option<Vec<f64>>,
     /// What the call cost, in US dollars.
     pub(crate) cost_usd: Option<f64>,
-    /// How long it took.
-    pub(crate) latency_ms: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +65,6 @@ struct RawAnswer {
     confidence: Option<f64>,
     logits: Option<Vec<f64>>,
     cost_usd: Option<f64>,
-    latency_ms: Option<f64>,
 }
 
 /// An answer is a text or the number of a label.
@@ -169,7 +166,6 @@ fn parse(line: &str, place: &str) -> anyhow::Result<EvalRecord> {
             confidence: raw.confidence,
             logits: raw.logits,
             cost_usd: raw.cost_usd,
-            latency_ms: raw.latency_ms,
         };
         (name, answer)
     };
@@ -310,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_cut_off_or_not_there_is_an_error() {
-        let whole = gzip(&GOOD.as_bytes().repeat(1));
+        let whole = gzip(GOOD.as_bytes());
         let fault = read(file(&whole[..whole.len() - 12]).path()).unwrap_err();
         assert!(format!("{fault:#}").contains("cut off"), "{fault:#}");
         assert!(read(Path::new("/nowhere/records.jsonl")).is_err());
