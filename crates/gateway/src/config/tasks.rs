@@ -1,17 +1,17 @@
 //! Checks of the sections `[tasks.NAME]`.
 
+mod acceptance;
+mod labels;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use domain::{
-    CompletionTokens, Label, Labels, Sensitivity, Task, TaskKind, TaskName, TierKind, TierName,
-    Zone,
-};
+use domain::{CompletionTokens, Sensitivity, Task, TaskKind, TaskName, TierKind, TierName};
 
 use super::check::Checks;
-use super::checked::{Budget, RecordsSource, Target, TaskConfig, Window};
+use super::checked::{Budget, RecordsSource, TaskConfig, Window};
 use super::path::Path;
-use super::raw::{RawBudget, RawRecords, RawTarget, RawTask, RawTier};
+use super::raw::{RawBudget, RawRecords, RawTask, RawTier};
 
 /// A task with what is known of it before its own options are read.
 struct Draft<'a> {
@@ -56,62 +56,53 @@ fn check_task(
 ) -> Option<TaskConfig> {
     let path = Path::top("tasks").key(name);
     let name = TaskName::new(name).map_err(|fault| checks.faults.add(&path, fault.to_string()));
-    let tiers = check_tier_names(checks, raw, &path, tiers);
+    let place = |option: &str| path.key(option);
     if raw.kind.is_none() {
-        checks.faults.add_missing(&path.key("kind"));
+        checks.faults.add_missing(&place("kind"));
     }
-    let sensitivity = path.key("sensitivity");
-    let sensitivity = checks.word(
-        &sensitivity,
-        raw.sensitivity.as_ref(),
-        Sensitivity::from_name,
-    );
-    let kind = checks.word(&path.key("kind"), raw.kind.as_ref(), TaskKind::from_name)?;
-    // A text of unknown sensitivity stays inside.
-    let sensitivity = sensitivity.unwrap_or(Sensitivity::Confidential);
-    let draft = Draft {
-        path,
-        raw,
-        kind,
-        sensitivity,
-        tiers,
-    };
-    check_order(checks, &draft);
-    check_zone(checks, &draft);
-    let labels = check_labels(checks, &draft);
-    let flagged = check_flagged(checks, &draft, labels.as_ref());
-    let records = check_records(checks, &draft);
-    let target = check_target(checks, &draft);
-    let place = |option: &str| draft.path.key(option);
+    let kind = checks.word(&place("kind"), raw.kind.as_ref(), TaskKind::from_name);
+    let sensitivity = raw.sensitivity.as_ref();
+    let sensitivity = checks.word(&place("sensitivity"), sensitivity, Sensitivity::from_name);
+    let tiers = check_tier_names(checks, raw, &path, tiers);
+    let budget = check_budget(checks, raw, &path, &tiers);
+    let records = check_records(checks, raw, &path);
     let threshold = checks.number(&place("threshold"), raw.threshold);
-    check_acceptance(checks, &draft);
-    check_student(checks, &draft);
-    let most = checks.count(
-        &place("max_completion_tokens"),
-        raw.max_completion_tokens,
-        1_024,
-    );
-    let temperature = checks
-        .number(&place("temperature"), raw.temperature)
-        .unwrap_or(0.0);
+    let most = &place("max_completion_tokens");
+    let most = checks.count(most, raw.max_completion_tokens, 1_024);
+    let temperature = checks.number(&place("temperature"), raw.temperature);
     let text_field = checks.text(&place("text_field"), raw.text_field.as_ref());
     let id_field = checks.text(&place("id_field"), raw.id_field.as_ref());
+
+    // Everything below depends on the kind.
+    let draft = Draft {
+        kind: kind?,
+        // A text of unknown sensitivity stays inside.
+        sensitivity: sensitivity.unwrap_or(Sensitivity::Confidential),
+        path,
+        raw,
+        tiers,
+    };
+    acceptance::check(checks, &draft);
+    let target = acceptance::check_target(checks, &draft);
+    let labels = labels::check(checks, &draft);
+    let flagged = labels::check_flagged(checks, &draft, labels.as_ref());
+    let prompt = check_prompt(checks, &draft);
     Some(TaskConfig {
-        budget: check_budget(checks, &draft),
         task: Task {
             name: name.ok()?,
-            kind,
-            prompt: check_prompt(checks, &draft)?,
+            kind: draft.kind,
+            prompt: prompt?,
             labels,
             tiers: draft.tiers.into_iter().map(|tier| tier.name).collect(),
-            sensitivity,
+            sensitivity: draft.sensitivity,
         },
         target,
         threshold,
+        budget,
         records,
         flagged,
         max_completion_tokens: CompletionTokens(u64::try_from(most).unwrap_or(u64::MAX)),
-        temperature: temperature as f32,
+        temperature: temperature.unwrap_or(0.0) as f32,
         text_field: text_field.unwrap_or_else(|| "text".to_owned()),
         id_field: id_field.unwrap_or_else(|| "id".to_owned()),
     })
@@ -157,61 +148,6 @@ fn check_tier_names(
     listed
 }
 
-fn check_order(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
-    let last = draft
-        .raw
-        .tiers
-        .as_ref()
-        .map_or(0, Vec::len)
-        .saturating_sub(1);
-    for ListedTier {
-        index, name, kind, ..
-    } in &draft.tiers
-    {
-        if *kind == TierKind::Person && *index != last {
-            let place = draft.path.key("tiers").index(*index);
-            let rule =
-                "a person comes last, because whatever reaches the review queue is decided there";
-            checks.faults.add(
-                &place,
-                format!("\"{name}\" is a person and others follow; {rule}"),
-            );
-        }
-    }
-}
-
-/// Nothing may be configured that policy would refuse for every document.
-fn check_zone(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
-    if !checks.faults.none_within(&draft.path.key("sensitivity")) {
-        return;
-    }
-    for ListedTier {
-        index, name, kind, ..
-    } in &draft.tiers
-    {
-        if draft.sensitivity.may_reach(kind.zone()) {
-            continue;
-        }
-        let zone = match kind.zone() {
-            Zone::Inside => "inside",
-            Zone::Outside => "outside",
-        };
-        let sensitivity = draft.sensitivity.as_str();
-        let stated = match draft.raw.sensitivity {
-            Some(_) => "",
-            None => " unless its `sensitivity` says otherwise",
-        };
-        checks.faults.add(
-            &draft.path.key("tiers").index(*index),
-            format!(
-                "\"{name}\" is {zone} and this task's texts are {sensitivity}{stated}: none could \
-                 ever go there; leave the tier out, or state sensitivity = \"internal\" if a \
-                 vendor may process them"
-            ),
-        );
-    }
-}
-
 fn check_prompt(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Option<String> {
     let path = draft.path.key("prompt");
     match (&draft.raw.prompt, draft.kind) {
@@ -220,188 +156,24 @@ fn check_prompt(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Option<String
     }
 }
 
-fn check_labels(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Option<Labels> {
-    let path = draft.path.key("labels");
-    let kind = draft.kind.as_str();
-    let raw = match (&draft.raw.labels, draft.kind.has_labels()) {
-        (Some(raw), true) => raw,
-        (None, true) => {
-            checks.faults.add_missing(&path);
-            return None;
-        }
-        (Some(_), false) => {
-            let fault =
-                format!("a task of kind {kind} answers freely and has no labels; leave them out");
-            checks.faults.add(&path, fault);
-            return None;
-        }
-        (None, false) => return None,
-    };
-    let mut labels = Vec::new();
-    for (index, raw) in raw.iter().enumerate() {
-        let path = path.index(index);
-        let name = checks.required(&path.key("name"), raw.name.as_ref());
-        let definition = checks.text(&path.key("definition"), raw.definition.as_ref());
-        if let Some(name) = name {
-            labels.push(Label { name, definition });
-        }
-    }
-    if labels.len() < raw.len() {
-        return None;
-    }
-    match Labels::new(labels) {
-        Ok(labels) => Some(labels),
-        Err(fault) => {
-            checks.faults.add(&path, fault.to_string());
-            None
-        }
-    }
-}
-
-fn check_flagged(
+fn check_budget(
     checks: &mut Checks<'_, '_>,
-    draft: &Draft<'_>,
-    labels: Option<&Labels>,
-) -> Vec<usize> {
-    let path = draft.path.key("flagged");
-    let names = match (&draft.raw.flagged, draft.kind) {
-        (Some(names), TaskKind::Flag) => names,
-        (None, TaskKind::Flag) => {
-            checks.faults.add_missing(&path);
-            return Vec::new();
-        }
-        (Some(_), kind) => {
-            let kind = kind.as_str();
-            let fault =
-                format!("a task of kind {kind} flags nothing; leave it out, or make the kind flag");
-            checks.faults.add(&path, fault);
-            return Vec::new();
-        }
-        (None, _) => return Vec::new(),
-    };
-    // Without labels there is nothing to compare with, and the labels' own fault is booked.
-    let Some(labels) = labels else {
-        return Vec::new();
-    };
-    let mut flagged = BTreeSet::new();
-    for (index, name) in names.iter().enumerate() {
-        let place = path.index(index);
-        let known: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
-        match known.iter().position(|label| label == name) {
-            Some(label) if !flagged.insert(label) => {
-                checks.faults.add_value(&place, "stands twice")
-            }
-            Some(_) => {}
-            None => {
-                let wrong = format!("is none of the labels {}", known.join(", "));
-                checks.faults.add_value(&place, &wrong);
-            }
-        }
-    }
-    if names.is_empty() {
-        checks.faults.add_value(&path, "without an entry");
-    } else if flagged.len() == labels.len() {
-        let fault = "every label is flagged; leave out those that need no attention";
-        checks.faults.add(&path, fault);
-    }
-    flagged.into_iter().collect()
-}
-
-fn check_target(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Option<Target> {
-    let path = draft.path.key("target");
-    let RawTarget { max_error } = draft.raw.target.as_ref()?;
-    if !draft.kind.has_labels() {
-        let kind = draft.kind.as_str();
-        let fault = format!(
-            "a task of kind {kind} has no single right answer to count errors against; state a \
-             threshold instead, for example threshold = 0.9"
-        );
-        checks.faults.add(&path, fault);
-        return None;
-    }
-    let place = path.key("max_error");
-    if max_error.is_none() {
-        checks.faults.add_missing(&place);
-    }
-    checks
-        .number(&place, *max_error)
-        .map(|max_error| Target { max_error })
-}
-
-/// Where a tier may pass a document on, it must be said from which confidence it doesn't.
-fn check_acceptance(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
-    let stands = |option: &str| checks.faults.source().has(&draft.path.key(option));
-    let (threshold, target, records) = (stands("threshold"), stands("target"), stands("records"));
-    let names = draft.raw.tiers.as_ref().map_or(0, Vec::len);
-    let passes_on = draft.tiers.iter().find(|tier| {
-        let doubts = matches!(
-            tier.kind,
-            TierKind::Student | TierKind::Local | TierKind::Pool
-        );
-        doubts && tier.index + 1 < names
-    });
-    if threshold && target {
-        let fault =
-            "stands beside a target, which finds the threshold itself; leave one of them out";
-        checks.faults.add(&draft.path.key("threshold"), fault);
-    } else if target && !records {
-        let path = draft.path.key("target");
-        let advice = "add records = { path = \"labelled.jsonl.gz\" }, or state a threshold instead";
-        checks.faults.add(
-            &path,
-            format!("no `records` to find the threshold on; {advice}"),
-        );
-    } else if let (Some(ListedTier { name, .. }), false, false) = (passes_on, threshold, target) {
-        checks.faults.add(
-            &draft.path,
-            format!(
-                "nothing says when an answer of \"{name}\" is accepted and when the next tier is \
-                 asked; add threshold = 0.9, or target = {{ max_error = 0.02 }} with `records`"
-            ),
-        );
-    }
-}
-
-fn check_student(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
-    for ListedTier {
-        index, name, kind, ..
-    } in &draft.tiers
-    {
-        if *kind != TierKind::Student {
-            continue;
-        }
-        let place = draft.path.key("tiers").index(*index);
-        if !draft.kind.has_labels() {
-            let kind = draft.kind.as_str();
-            let rule =
-                "a student only learns labels; leave it out, or make the kind classify or flag";
-            checks.faults.add(
-                &place,
-                format!("\"{name}\" is a student and the kind is {kind}; {rule}"),
-            );
-        } else if !checks.faults.source().has(&draft.path.key("records")) {
-            let rule = "add records = { path = \"labelled.jsonl.gz\" }, or leave it out";
-            checks.faults.add(
-                &place,
-                format!("\"{name}\" is a student without records to learn from; {rule}"),
-            );
-        }
-    }
-}
-
-fn check_budget(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Option<Budget> {
-    let path = draft.path.key("budget");
-    let RawBudget { usd, per } = draft.raw.budget.as_ref()?;
+    raw: &RawTask,
+    path: &Path,
+    tiers: &[ListedTier],
+) -> Option<Budget> {
+    let path = path.key("budget");
+    let RawBudget { usd, per } = raw.budget.as_ref()?;
     for (option, raw) in [("usd", usd), ("per", per)] {
         if raw.is_none() {
             checks.faults.add_missing(&path.key(option));
         }
     }
-    let names = draft.raw.tiers.as_ref().map_or(0, Vec::len);
+    let names = raw.tiers.as_ref().map_or(0, Vec::len);
     // Only when every tier is known can it be said that none is paid. A frontier without a price
     // has a fault of its own.
     let paid = |tier: &ListedTier| tier.kind == TierKind::Frontier || tier.priced;
-    if draft.tiers.len() == names && !draft.tiers.iter().any(paid) {
+    if tiers.len() == names && !tiers.iter().any(paid) {
         let fault = "no tier of this task has a price, so nothing is ever spent; leave it out";
         checks.faults.add(&path, fault);
     }
@@ -413,14 +185,14 @@ fn check_budget(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Option<Budget
     })
 }
 
-fn check_records(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Option<RecordsSource> {
-    let path = draft.path.key("records");
+fn check_records(checks: &mut Checks<'_, '_>, raw: &RawTask, path: &Path) -> Option<RecordsSource> {
+    let path = path.key("records");
     let RawRecords {
         path: file,
         rows,
         text,
         gold,
-    } = draft.raw.records.as_ref()?;
+    } = raw.records.as_ref()?;
     if file.is_none() {
         checks.faults.add_missing(&path.key("path"));
     }

@@ -551,3 +551,22 @@ fn a_fault_is_on_the_line_of_its_option_or_of_the_section_around_it() {
     assert_eq!(line("[a]\n[server]\nlisten = \"127.0.0.1:0\""), 1);
     assert_eq!(line("server.auto = \"none\""), 1);
 }
+
+#[test]
+fn an_unknown_kind_does_not_hide_other_faults() {
+    let text = GOOD.replace("kind = \"flag\"", "kind = \"flog\"\ntemperature = 9")
+        + "\n[tiers.odd]\nkind = \"lokal\"\nthreads = 0\n[tasks.\"a b\"]\nkind = \"answer\"\n";
+    let places: Vec<String> = faults(&text)
+        .iter()
+        .map(|fault| fault.split(": ").next().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "tasks.flag.kind",
+            "tasks.flag.temperature",
+            "tiers.odd.kind",
+            "tasks.\"a b\""
+        ]
+    );
+}

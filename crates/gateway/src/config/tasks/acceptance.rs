@@ -1,0 +1,154 @@
+//! Checks of who answers a task: in which order, where they stand, and when an answer is accepted.
+
+use domain::{TierKind, Zone};
+
+use super::{Draft, ListedTier};
+use crate::config::check::Checks;
+use crate::config::checked::Target;
+use crate::config::raw::RawTarget;
+
+/// Books what is wrong with the tiers together, as each of them may be right by itself.
+pub(super) fn check(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
+    check_order(checks, draft);
+    check_zone(checks, draft);
+    check_acceptance(checks, draft);
+    check_student(checks, draft);
+}
+
+/// The error that is allowed among kept answers.
+pub(super) fn check_target(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Option<Target> {
+    let path = draft.path.key("target");
+    let RawTarget { max_error } = draft.raw.target.as_ref()?;
+    if !draft.kind.has_labels() {
+        let kind = draft.kind.as_str();
+        let fault = format!(
+            "a task of kind {kind} has no single right answer to count errors against; state a \
+             threshold instead, for example threshold = 0.9"
+        );
+        checks.faults.add(&path, fault);
+        return None;
+    }
+    let place = path.key("max_error");
+    if max_error.is_none() {
+        checks.faults.add_missing(&place);
+    }
+    checks
+        .number(&place, *max_error)
+        .map(|max_error| Target { max_error })
+}
+
+fn check_order(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
+    let last = draft
+        .raw
+        .tiers
+        .as_ref()
+        .map_or(0, Vec::len)
+        .saturating_sub(1);
+    for ListedTier {
+        index, name, kind, ..
+    } in &draft.tiers
+    {
+        if *kind == TierKind::Person && *index != last {
+            let place = draft.path.key("tiers").index(*index);
+            let rule =
+                "a person comes last, because whatever reaches the review queue is decided there";
+            checks.faults.add(
+                &place,
+                format!("\"{name}\" is a person and others follow; {rule}"),
+            );
+        }
+    }
+}
+
+/// Nothing may be configured that policy would refuse for every document.
+fn check_zone(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
+    if !checks.faults.none_within(&draft.path.key("sensitivity")) {
+        return;
+    }
+    for ListedTier {
+        index, name, kind, ..
+    } in &draft.tiers
+    {
+        if draft.sensitivity.may_reach(kind.zone()) {
+            continue;
+        }
+        let zone = match kind.zone() {
+            Zone::Inside => "inside",
+            Zone::Outside => "outside",
+        };
+        let sensitivity = draft.sensitivity.as_str();
+        let stated = match draft.raw.sensitivity {
+            Some(_) => "",
+            None => " unless its `sensitivity` says otherwise",
+        };
+        checks.faults.add(
+            &draft.path.key("tiers").index(*index),
+            format!(
+                "\"{name}\" is {zone} and this task's texts are {sensitivity}{stated}: none could \
+                 ever go there; leave the tier out, or state sensitivity = \"internal\" if a \
+                 vendor may process them"
+            ),
+        );
+    }
+}
+
+fn check_student(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
+    for ListedTier {
+        index, name, kind, ..
+    } in &draft.tiers
+    {
+        if *kind != TierKind::Student {
+            continue;
+        }
+        let place = draft.path.key("tiers").index(*index);
+        if !draft.kind.has_labels() {
+            let kind = draft.kind.as_str();
+            let rule =
+                "a student only learns labels; leave it out, or make the kind classify or flag";
+            checks.faults.add(
+                &place,
+                format!("\"{name}\" is a student and the kind is {kind}; {rule}"),
+            );
+        } else if !checks.faults.source().has(&draft.path.key("records")) {
+            let rule = "add records = { path = \"labelled.jsonl.gz\" }, or leave it out";
+            checks.faults.add(
+                &place,
+                format!("\"{name}\" is a student without records to learn from; {rule}"),
+            );
+        }
+    }
+}
+
+/// Where a tier may pass a document on, it must be said from which confidence it doesn't.
+fn check_acceptance(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
+    let stands = |option: &str| checks.faults.source().has(&draft.path.key(option));
+    let (threshold, target, records) = (stands("threshold"), stands("target"), stands("records"));
+    let names = draft.raw.tiers.as_ref().map_or(0, Vec::len);
+    let passes_on = draft.tiers.iter().find(|tier| {
+        let doubts = matches!(
+            tier.kind,
+            TierKind::Student | TierKind::Local | TierKind::Pool
+        );
+        doubts && tier.index + 1 < names
+    });
+    if threshold && target {
+        let fault =
+            "stands beside a target, which finds the threshold itself; leave one of them out";
+        checks.faults.add(&draft.path.key("threshold"), fault);
+    } else if target && !records {
+        let path = draft.path.key("target");
+        let advice = "add records = { path = \"labelled.jsonl.gz\" }, or state a threshold instead";
+        checks.faults.add(
+            &path,
+            format!("no `records` to find the threshold on; {advice}"),
+        );
+    } else if let (Some(ListedTier { name, .. }), false, false) = (passes_on, threshold, target) {
+        checks.faults.add(
+            &draft.path,
+            format!(
+                "nothing says when an answer of \"{name}\" is accepted and when the next tier is \
+                 asked; add threshold = 0.9, or target = {{ max_error = 0.02 }} with `records`"
+            ),
+        );
+    }
+}

@@ -1,0 +1,97 @@
+//! Checks of a task's labels.
+
+use std::collections::BTreeSet;
+
+use domain::{Label, Labels, TaskKind};
+
+use super::Draft;
+use crate::config::check::Checks;
+
+/// The labels, where the kind has them and they have no fault.
+pub(super) fn check(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Option<Labels> {
+    let path = draft.path.key("labels");
+    let kind = draft.kind.as_str();
+    let raw = match (&draft.raw.labels, draft.kind.has_labels()) {
+        (Some(raw), true) => raw,
+        (None, true) => {
+            checks.faults.add_missing(&path);
+            return None;
+        }
+        (Some(_), false) => {
+            let fault =
+                format!("a task of kind {kind} answers freely and has no labels; leave them out");
+            checks.faults.add(&path, fault);
+            return None;
+        }
+        (None, false) => return None,
+    };
+    let mut labels = Vec::new();
+    for (index, raw) in raw.iter().enumerate() {
+        let path = path.index(index);
+        let name = checks.required(&path.key("name"), raw.name.as_ref());
+        let definition = checks.text(&path.key("definition"), raw.definition.as_ref());
+        if let Some(name) = name {
+            labels.push(Label { name, definition });
+        }
+    }
+    if labels.len() < raw.len() {
+        return None;
+    }
+    match Labels::new(labels) {
+        Ok(labels) => Some(labels),
+        Err(fault) => {
+            checks.faults.add(&path, fault.to_string());
+            None
+        }
+    }
+}
+
+/// Indices of the labels that call for attention.
+pub(super) fn check_flagged(
+    checks: &mut Checks<'_, '_>,
+    draft: &Draft<'_>,
+    labels: Option<&Labels>,
+) -> Vec<usize> {
+    let path = draft.path.key("flagged");
+    let names = match (&draft.raw.flagged, draft.kind) {
+        (Some(names), TaskKind::Flag) => names,
+        (None, TaskKind::Flag) => {
+            checks.faults.add_missing(&path);
+            return Vec::new();
+        }
+        (Some(_), kind) => {
+            let kind = kind.as_str();
+            let fault =
+                format!("a task of kind {kind} flags nothing; leave it out, or make the kind flag");
+            checks.faults.add(&path, fault);
+            return Vec::new();
+        }
+        (None, _) => return Vec::new(),
+    };
+    // Without labels there is nothing to compare with, and the labels' own fault is booked.
+    let Some(labels) = labels else {
+        return Vec::new();
+    };
+    let mut flagged = BTreeSet::new();
+    for (index, name) in names.iter().enumerate() {
+        let place = path.index(index);
+        let known: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
+        match known.iter().position(|label| label == name) {
+            Some(label) if !flagged.insert(label) => {
+                checks.faults.add_value(&place, "stands twice")
+            }
+            Some(_) => {}
+            None => {
+                let wrong = format!("is none of the labels {}", known.join(", "));
+                checks.faults.add_value(&place, &wrong);
+            }
+        }
+    }
+    if names.is_empty() {
+        checks.faults.add_value(&path, "without an entry");
+    } else if flagged.len() == labels.len() {
+        let fault = "every label is flagged; leave out those that need no attention";
+        checks.faults.add(&path, fault);
+    }
+    flagged.into_iter().collect()
+}
