@@ -82,11 +82,9 @@ impl Kernel for Quantise<'_> {
                     .wrapping_sub(ROUND.to_bits())
                     .cast_signed();
             }
-            let (fours, _) = block.values.as_flattened_mut().as_chunks_mut::<BLOCK>();
-            for four in fours {
-                for (to, value) in four.iter_mut().zip(values) {
-                    *to = value as i8;
-                }
+            let (fours, _) = values.as_chunks::<4>();
+            for (to, four) in block.values.iter_mut().zip(fours) {
+                *to = four.map(|value| value as i8);
             }
             block.scale = scale;
             block.offset = values

@@ -23,6 +23,8 @@ mod elementwise;
 mod matrix;
 mod portable;
 mod simd;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use activations::Activations;
 pub(crate) use attention::{Attention, KvBlocks, Queries};

@@ -1,8 +1,8 @@
 //! The tokenizer from a file's metadata.
 
 use super::bytes::{Table, bytes_of};
-use super::control::ControlNames;
 use super::merges::{Merge, Merges};
+use super::names::Names;
 use super::{PreTokenizer, SpecialIds, TokenId, Tokenizer, Vocabulary};
 use crate::error::{Fault, Parsed, Place, quoted};
 use crate::gguf::Gguf;
@@ -40,7 +40,7 @@ pub(crate) fn load(file: &Gguf<'_>) -> Parsed<Tokenizer> {
         control: Vec::new(),
     };
     let mut mergeable: HashMap<Box<[u8]>, TokenId> = HashMap::with_capacity(names.len());
-    let mut control_names = Vec::new();
+    let (mut control_names, mut added_names) = (Vec::new(), Vec::new());
     for (token, name) in names.iter().enumerate() {
         let kind = type_of(token);
         let literal = matches!(kind, CONTROL | USER_DEFINED);
@@ -54,8 +54,10 @@ pub(crate) fn load(file: &Gguf<'_>) -> Parsed<Tokenizer> {
                 .entry(bytes.clone().into())
                 .or_insert(token as TokenId);
         }
-        if kind == CONTROL {
-            control_names.push((*name, token as TokenId));
+        match kind {
+            CONTROL => control_names.push((*name, token as TokenId)),
+            USER_DEFINED => added_names.push((*name, token as TokenId)),
+            _ => {}
         }
         vocabulary
             .bytes
@@ -69,12 +71,12 @@ pub(crate) fn load(file: &Gguf<'_>) -> Parsed<Tokenizer> {
         whole_pieces.then_some(mergeable),
     );
     let special = special_ids(file, names.len())?;
-    let control_names = ControlNames::new(control_names.into_iter());
     Ok(Tokenizer {
         vocabulary,
         merges,
         pre_tokenizer,
-        control_names,
+        control_names: Names::new(control_names.into_iter()),
+        added_names: Names::new(added_names.into_iter()),
         special,
     })
 }

@@ -6,9 +6,9 @@
 //! then no control token can come out, whatever the text says.
 
 mod bytes;
-mod control;
 mod load;
 mod merges;
+mod names;
 mod pre_tokenizer;
 mod stream;
 
@@ -17,8 +17,8 @@ pub use stream::TextStream;
 
 pub(crate) use load::load;
 
-use control::ControlNames;
 use merges::Merges;
+use names::Names;
 
 /// A token's number, an index into the vocabulary.
 pub type TokenId = u32;
@@ -37,7 +37,9 @@ pub struct Tokenizer {
     vocabulary: Vocabulary,
     merges: Merges,
     pre_tokenizer: PreTokenizer,
-    control_names: ControlNames,
+    control_names: Names,
+    /// Tokens that a model's makers added to the vocabulary, no control tokens.
+    added_names: Names,
     special: SpecialIds,
 }
 
@@ -101,6 +103,16 @@ impl Tokenizer {
     }
 
     fn encode_plain(&self, text: &str, tokens: &mut Vec<TokenId>) {
+        let mut rest = text;
+        while let Some((before, token, after)) = self.added_names.split(rest) {
+            self.encode_pieces(before, tokens);
+            tokens.push(token);
+            rest = after;
+        }
+        self.encode_pieces(rest, tokens);
+    }
+
+    fn encode_pieces(&self, text: &str, tokens: &mut Vec<TokenId>) {
         for piece in self.pre_tokenizer.pieces(text) {
             self.merges.encode(piece.as_bytes(), tokens);
         }

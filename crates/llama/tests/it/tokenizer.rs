@@ -82,6 +82,23 @@ fn control_tokens_are_found_where_asked_for() {
 }
 
 #[test]
+fn added_tokens_are_found_in_any_text_and_are_no_control_tokens() {
+    let mut file = tiny::model(&Shape::default());
+    let mut types = vec![1; tiny::VOCABULARY];
+    types[tiny::VOCABULARY - 6..].fill(4);
+    file.set("tokenizer.ggml.token_type", Value::I32s(types));
+    let model = file.open();
+    let tokenizer = model.tokenizer();
+    let added = tiny::VOCABULARY as u32 - 2;
+    assert_eq!(tokenizer.bytes(added), b"<|eot_id|>");
+    for special in [SpecialTokens::Plain, SpecialTokens::Parse] {
+        let tokens = tokenizer.encode("hello<|eot_id|>hello", special);
+        assert_eq!((tokens.len(), tokens[1]), (3, added));
+    }
+    assert!(!tokenizer.is_control(added));
+}
+
+#[test]
 fn bytes_merge_by_rank() {
     let tokenizer = MODEL.tokenizer();
     let pieces = |text: &str| -> Vec<String> {

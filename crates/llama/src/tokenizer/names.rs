@@ -1,4 +1,4 @@
-//! The names of control tokens, to be found in text.
+//! Names of tokens that are found in text whole, before it is cut into pieces.
 
 use super::TokenId;
 use std::cmp::Reverse;
@@ -6,14 +6,14 @@ use std::collections::HashMap;
 
 /// Names by their first byte, the longest first.
 #[derive(Default)]
-pub(super) struct ControlNames(HashMap<u8, Vec<Name>>);
+pub(super) struct Names(HashMap<u8, Vec<Name>>);
 
 struct Name {
     bytes: Box<[u8]>,
     token: TokenId,
 }
 
-impl ControlNames {
+impl Names {
     pub(super) fn new<'a>(names: impl Iterator<Item = (&'a str, TokenId)>) -> Self {
         let mut by_first: HashMap<u8, Vec<Name>> = HashMap::new();
         for (name, token) in names {
