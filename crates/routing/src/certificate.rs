@@ -17,6 +17,7 @@
 //!   that region, and nothing of δ or of the sample is spent.
 
 use crate::binomial::{lower_tail, upper_bound};
+use crate::elementary::ln;
 use crate::threshold::Scored;
 
 /// Scores are given up while a window of them has more than this many times α of errors. At the
@@ -130,8 +131,8 @@ pub struct Proof {
     pub bound: f64,
     /// How δ was split.
     pub starts: Vec<Start>,
-    /// When nothing passed: about how many more records like these would prove something; `None`
-    /// when something passed, or no threshold has few enough errors for any number to do.
+    /// When nothing passed: so many more records with the same error rates would prove something;
+    /// `None` when something passed, or no threshold has few enough errors for any number to do.
     pub records_wanting: Option<usize>,
 }
 
@@ -260,39 +261,27 @@ fn starts(tested: &[Candidate], risk: Risk, goal: Goal) -> Vec<(usize, f64)> {
     STARTS.iter().map(start).collect()
 }
 
-/// How many more records with the same error rates would let some threshold pass at δ.
+/// How many more records with the same error rates let some threshold pass at δ: by Chernoff's
+/// bound so many errors or fewer among k have a probability of at most exp(−k · KL(rate ‖ α)).
 fn wanting(candidates: &[Candidate], n_records: usize, goal: Goal) -> Option<usize> {
-    const TIMES_MAX: f64 = 1e4;
-    let enough = |c: &Candidate| {
+    let times = |c: &Candidate| {
         // With no error seen, half of one is assumed: none at all would promise too much.
         let rate = (c.errors as f64).max(0.5) / c.kept as f64;
-        let passes = |times: f64| {
-            let kept = (c.kept as f64 * times).ceil();
-            lower_tail((rate * kept).ceil() as usize, kept as usize, goal.alpha) <= goal.delta
-        };
-        if rate >= goal.alpha || !passes(TIMES_MAX) {
-            return None;
-        }
-        let (mut low, mut high) = (1.0, TIMES_MAX);
-        while high - low > 0.01 {
-            let middle = 0.5 * (low + high);
-            if passes(middle) {
-                high = middle
-            } else {
-                low = middle
-            }
-        }
-        Some(high)
+        (rate < goal.alpha)
+            .then(|| ln(1.0 / goal.delta) / (c.kept as f64 * divergence(rate, goal.alpha)))
     };
-    // Very small prefixes are luck, and every candidate would be slow: a hundred suffice.
-    let step = (candidates.len() / 100).max(1);
-    candidates
+    // The risk of very few records is luck.
+    let least = candidates
         .iter()
         .filter(|c| c.kept >= 20)
-        .step_by(step)
-        .filter_map(enough)
-        .reduce(f64::min)
-        .map(|times| ((times - 1.0) * n_records as f64).ceil() as usize)
+        .filter_map(times)
+        .reduce(f64::min)?;
+    Some(((least - 1.0).max(0.0) * n_records as f64).ceil() as usize)
+}
+
+/// Kullback and Leibler's divergence between coins that fall with probability `p` and `q`.
+fn divergence(p: f64, q: f64) -> f64 {
+    p * ln(p / q) + (1.0 - p) * ln((1.0 - p) / (1.0 - q))
 }
 
 /// What a claim was proven for, as digests. A certificate holds only where all are as they were.

@@ -1,6 +1,7 @@
 //! `tiergate eval …`: how good tiers are, from records, without serving anything.
 
 mod certificate;
+mod monitor;
 mod output;
 mod pairs;
 mod records;
@@ -20,6 +21,8 @@ enum EvalCommand {
     Student(student::StudentArgs),
     /// How often certificates hold on samples of these records, and how much they let us keep
     Certificate(certificate::CertificateArgs),
+    /// How often the monitor revokes a certificate without cause, and how soon with cause
+    Monitor(monitor::MonitorArgs),
 }
 
 /// Evaluates and prints the report.
@@ -30,5 +33,6 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     match &args.command {
         EvalCommand::Student(args) => student::run(args),
         EvalCommand::Certificate(args) => certificate::run(args),
+        EvalCommand::Monitor(args) => monitor::run(args),
     }
 }
