@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension as _, Row, params};
 use crate::budgets::{self, Change};
 use crate::error::{Fault, LedgerError, contradiction, count_to_sql};
 use crate::ids::{AttemptId, Timestamp};
-use crate::writer::{Books, DroppedHolds};
+use crate::writer::{Books, DroppedHold, DroppedHolds};
 
 const WORST_CASE: &str = "SELECT worst_case FROM attempts WHERE id = ?1";
 const ENTRIES: &str = "
@@ -113,7 +113,11 @@ impl Resolution {
 impl Drop for Resolution {
     fn drop(&mut self) {
         if let Some(Guard { at, dropped }) = self.guard.take() {
-            dropped.push(self.attempt, self.end, at);
+            dropped.push(DroppedHold {
+                attempt: self.attempt,
+                end: self.end,
+                at,
+            });
         }
     }
 }
@@ -174,6 +178,17 @@ pub(crate) fn book(
     };
     budgets::apply(books, attempt, change)?;
     Ok(booked)
+}
+
+/// Books the end of a hold whose owner went away. That it was never sent, or that its usage never
+/// came, is believed only as long as nobody said more.
+pub(crate) fn book_dropped(books: &Books<'_>, hold: &DroppedHold) -> Result<Booked, Fault> {
+    let &DroppedHold { attempt, end, at } = hold;
+    let was_ended = !ends(books, attempt)?.is_empty();
+    if was_ended && matches!(end, End::Release | End::Keep) {
+        return Ok(Booked { over_hold: None });
+    }
+    book(books, attempt, end, at)
 }
 
 /// Writes the entry alone.

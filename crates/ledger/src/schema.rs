@@ -166,7 +166,7 @@ pub(crate) fn open_for_writing(
         connection.busy_timeout(BUSY_WAIT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         // Before anything is written: a file that isn't ours stays as it is.
-        schema_version(&connection, path)?;
+        consistent_version(&connection, path)?;
         make_durable(&connection, path)?;
         if let Some(pages) = pages_max {
             connection.pragma_update(None, "max_page_count", pages)?;
@@ -184,7 +184,7 @@ pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, LedgerError> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_WAIT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-        let version = schema_version(&connection, path)?;
+        let version = consistent_version(&connection, path)?;
         if version < MIGRATIONS.len() {
             return Err(unfit(
                 path,
@@ -194,6 +194,14 @@ pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, LedgerError> {
         Ok(connection)
     };
     connect().map_err(|fault| fault.at(path))
+}
+
+/// The version of the schema as one moment shows it: another process may be writing it.
+fn consistent_version(connection: &Connection, path: &Path) -> Result<usize, Fault> {
+    let transaction = connection.unchecked_transaction()?;
+    let version = schema_version(&transaction, path)?;
+    transaction.commit()?;
+    Ok(version)
 }
 
 /// The version of the schema in the file: 0 for a new file.
@@ -253,7 +261,7 @@ fn make_durable(connection: &Connection, path: &Path) -> Result<(), Fault> {
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Fault> {
-    if schema_version(connection, path)? == MIGRATIONS.len() {
+    if consistent_version(connection, path)? == MIGRATIONS.len() {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

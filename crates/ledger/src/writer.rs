@@ -21,6 +21,8 @@ pub(crate) const QUEUE_MAX: usize = 1_024;
 /// the first from waiting for the last.
 const BATCH_MAX: usize = 128;
 
+const SHORTEN_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
 /// What the thread is sent.
 pub(crate) enum Message {
     /// Do this in the next transaction.
@@ -73,11 +75,19 @@ impl Books<'_> {
     }
 }
 
+/// A hold whose owner went away, and how far it had come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DroppedHold {
+    pub(crate) attempt: AttemptId,
+    pub(crate) end: End,
+    pub(crate) at: Timestamp,
+}
+
 /// Holds whose owner went away, until the thread books their ends. They are never more than the
 /// holds that were given.
 #[derive(Clone, Debug)]
 pub(crate) struct DroppedHolds {
-    list: Arc<Mutex<Vec<(AttemptId, End, Timestamp)>>>,
+    list: Arc<Mutex<Vec<DroppedHold>>>,
     queue: mpsc::WeakSender<Message>,
 }
 
@@ -90,23 +100,23 @@ impl DroppedHolds {
     }
 
     /// Notes one, without waiting.
-    pub(crate) fn push(&self, attempt: AttemptId, end: End, at: Timestamp) {
-        self.append(&mut vec![(attempt, end, at)]);
+    pub(crate) fn push(&self, hold: DroppedHold) {
+        self.lock().push(hold);
         if let Some(queue) = self.queue.upgrade() {
             // Where the queue is full the thread is at work, and looks before each transaction.
             let _looks_anyway = queue.try_send(Message::Look);
         }
     }
 
-    fn append(&self, more: &mut Vec<(AttemptId, End, Timestamp)>) {
-        self.lock().append(more);
+    fn put_back(&self, mut holds: Vec<DroppedHold>) {
+        self.lock().append(&mut holds);
     }
 
-    fn take(&self) -> Vec<(AttemptId, End, Timestamp)> {
+    fn take(&self) -> Vec<DroppedHold> {
         std::mem::take(&mut *self.lock())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(AttemptId, End, Timestamp)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<DroppedHold>> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -147,73 +157,93 @@ impl Writer {
         }
     }
 
+    /// Books what was dropped and then the commands, which so find the room that it gives back.
     fn write(&mut self, mut batch: Vec<Box<dyn Work>>) {
-        match self.transact(&mut batch) {
-            Ok(outcomes) => {
-                for (work, outcome) in batch.into_iter().zip(outcomes) {
-                    work.answer(outcome);
-                }
+        let dropped = self.dropped.take();
+        if dropped.is_empty() && batch.is_empty() {
+            return;
+        }
+        match self.transact(&dropped, &mut batch) {
+            Ok(outcomes) => return answer(batch, outcomes),
+            Err(fault) if fault.is_busy() => {
+                self.dropped.put_back(dropped);
+                return self.refuse(batch, fault);
             }
-            // One of them may have taken the others down, by not fitting on the disk for
-            // example. Each gets a transaction, and an answer, of its own.
-            Err(fault) if batch.len() > 1 && !fault.is_busy() => {
-                for work in batch {
-                    self.write(vec![work]);
-                }
-            }
-            Err(fault) => {
-                let error = self.explain(fault);
-                for work in batch {
-                    work.answer(Err(error.clone()));
-                }
+            Err(_) => {}
+        }
+        // One of them may have taken the others down, by not fitting on the disk for example. Now
+        // each command gets a transaction, and an answer, of its own.
+        self.shorten_log();
+        if let Err(fault) = self.transact(&dropped, &mut []) {
+            let error = fault.at(&self.path);
+            tracing::warn!(count = dropped.len(), %error, "the ends of dropped holds wait to be booked");
+            self.dropped.put_back(dropped);
+        }
+        for work in batch {
+            let mut alone = vec![work];
+            match self.transact(&[], &mut alone) {
+                Ok(outcomes) => answer(alone, outcomes),
+                Err(fault) => self.refuse(alone, fault),
             }
         }
     }
 
-    /// Applies the commands in one durable transaction and gives back what came of each. On an
-    /// error nothing of it is in the books.
+    /// Applies everything in one durable transaction and gives back what came of each command. On
+    /// an error nothing of it is in the books.
     fn transact(
         &mut self,
+        dropped: &[DroppedHold],
         batch: &mut [Box<dyn Work>],
     ) -> Result<Vec<Result<(), LedgerError>>, Fault> {
-        let mut dropped = self.dropped.take();
-        let done = self.transact_with(batch, &mut dropped);
+        let done = self.transact_open(dropped, batch);
         if done.is_err() && !self.connection.is_autocommit() {
             self.connection.execute_batch("ROLLBACK")?;
         }
-        // Those that are left were not booked.
-        self.dropped.append(&mut dropped);
         done
     }
 
-    fn transact_with(
+    fn transact_open(
         &self,
+        dropped: &[DroppedHold],
         batch: &mut [Box<dyn Work>],
-        dropped: &mut Vec<(AttemptId, End, Timestamp)>,
     ) -> Result<Vec<Result<(), LedgerError>>, Fault> {
         let books = self.books();
-        let mut outcomes = Vec::with_capacity(batch.len());
-        let mut unbooked = Vec::new();
         books.execute("BEGIN IMMEDIATE", [])?;
-        for &(attempt, end, at) in &*dropped {
-            match apart(&books, || resolutions::book(&books, attempt, end, at))? {
-                Ok(booked) => report_dropped(attempt, end, booked),
+        for hold in dropped {
+            match apart(&books, || resolutions::book_dropped(&books, hold))? {
+                Ok(booked) => report_dropped(hold, booked),
                 Err(Fault::Answer(error)) => {
-                    tracing::debug!(attempt.id = %attempt, %error, "a dropped hold was booked before");
+                    tracing::debug!(attempt.id = %hold.attempt, %error, "a dropped hold was ended before");
                 }
-                Err(fault) => {
-                    tracing::warn!(attempt.id = %attempt, error = %fault.at(&self.path), "the end of a dropped hold waits to be booked");
-                    unbooked.push((attempt, end, at));
-                }
+                Err(fault) => return Err(fault),
             }
         }
+        let mut outcomes = Vec::with_capacity(batch.len());
         for work in batch {
             let outcome = apart(&books, || work.apply(&books))?;
             outcomes.push(outcome.map_err(|fault| fault.at(&self.path)));
         }
         books.execute("COMMIT", [])?;
-        *dropped = unbooked;
         Ok(outcomes)
+    }
+
+    /// Gives the disk the space of the write-ahead log back, as far as its pages find room in the
+    /// database. Where they don't, what follows says so.
+    fn shorten_log(&self) {
+        let shortened = self
+            .connection
+            .query_row(SHORTEN_LOG, [], |row| row.get::<_, i64>(0));
+        tracing::debug!(
+            ?shortened,
+            "a transaction failed; shortened the write-ahead log"
+        );
+    }
+
+    fn refuse(&self, batch: Vec<Box<dyn Work>>, fault: Fault) {
+        let error = self.explain(fault);
+        for work in batch {
+            work.answer(Err(error.clone()));
+        }
     }
 
     fn books(&self) -> Books<'_> {
@@ -239,7 +269,8 @@ impl Writer {
     fn end(mut self) -> Result<(), LedgerError> {
         let path = Arc::clone(&self.path);
         let end = || -> Result<(), Fault> {
-            self.transact(&mut [])?;
+            let dropped = self.dropped.take();
+            self.transact(&dropped, &mut [])?;
             let ended = runs::end(&self.books())?;
             let Self {
                 connection, run, ..
@@ -254,11 +285,17 @@ impl Writer {
     }
 }
 
-fn report_dropped(attempt: AttemptId, end: End, booked: Booked) {
-    tracing::debug!(attempt.id = %attempt, %end, "booked the end of a dropped hold");
+fn answer(batch: Vec<Box<dyn Work>>, outcomes: Vec<Result<(), LedgerError>>) {
+    for (work, outcome) in batch.into_iter().zip(outcomes) {
+        work.answer(outcome);
+    }
+}
+
+fn report_dropped(hold: &DroppedHold, booked: Booked) {
+    tracing::debug!(attempt.id = %hold.attempt, end = %hold.end, "booked the end of a dropped hold");
     if let Some(over_hold) = booked.over_hold {
         tracing::error!(
-            attempt.id = %attempt,
+            attempt.id = %hold.attempt,
             over_hold_picodollars = over_hold.get(),
             "an attempt cost more than its worst case; check the tier's prices"
         );
