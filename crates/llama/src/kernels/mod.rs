@@ -22,6 +22,7 @@ mod avx512;
 mod elementwise;
 mod matrix;
 mod portable;
+mod product;
 mod simd;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,8 @@ mod tests;
 pub(crate) use activations::Activations;
 pub(crate) use attention::{Attention, KvBlocks, Queries};
 pub(crate) use elementwise::{AddAssign, RmsNorm, SwiGlu};
-pub(crate) use matrix::{Matrix, Product, multiply};
+pub(crate) use matrix::Matrix;
+pub(crate) use product::{Product, multiply};
 use simd::Kernel;
 pub(crate) use simd::{LANES, Lanes};
 
