@@ -21,5 +21,6 @@ pub mod folds;
 pub mod monitor;
 pub mod ngrams;
 pub mod random;
+pub mod router;
 pub mod student;
 pub mod threshold;

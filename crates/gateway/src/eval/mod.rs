@@ -5,6 +5,7 @@ mod monitor;
 mod output;
 mod pairs;
 mod records;
+mod router;
 mod student;
 
 /// Arguments of `eval`.
@@ -21,6 +22,8 @@ enum EvalCommand {
     Student(student::StudentArgs),
     /// How often certificates hold on samples of these records, and how much they let us keep
     Certificate(certificate::CertificateArgs),
+    /// How well one can tell before the call that a stronger model is needed
+    Router(router::RouterArgs),
     /// How often the monitor revokes a certificate without cause, and how soon with cause
     Monitor(monitor::MonitorArgs),
 }
@@ -33,6 +36,7 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     match &args.command {
         EvalCommand::Student(args) => student::run(args),
         EvalCommand::Certificate(args) => certificate::run(args),
+        EvalCommand::Router(args) => router::run(args),
         EvalCommand::Monitor(args) => monitor::run(args),
     }
 }

@@ -5,6 +5,7 @@
 //! what it answered: `answer`, `correct`, `confidence` (any number; a higher one is surer),
 //! `logits` of the labels, `cost_usd`. Other keys are passed over, null is absent.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
@@ -147,6 +148,7 @@ fn next_line(lines: &mut dyn BufRead) -> anyhow::Result<Option<String>> {
 }
 
 fn parse(line: &str, place: &str) -> anyhow::Result<EvalRecord> {
+    let line = &with_null_for_nan(line);
     let mut json = serde_json::Deserializer::from_str(line);
     let raw: Line = serde_path_to_error::deserialize(&mut json).map_err(|fault| {
         let path = fault.path().to_string();
@@ -177,6 +179,33 @@ fn parse(line: &str, place: &str) -> anyhow::Result<EvalRecord> {
         subject: raw.subject,
         models: raw.models.into_iter().map(answer).collect(),
     })
+}
+
+/// Python writes numbers that are none as `NaN`, `Infinity` and `-Infinity`, which JSON doesn't
+/// have; outside of texts they are read as null, that is as absent.
+fn with_null_for_nan(line: &str) -> Cow<'_, str> {
+    if !line.contains("NaN") && !line.contains("Infinity") {
+        return Cow::Borrowed(line);
+    }
+    let (mut clean, mut in_text, mut rest) = (String::with_capacity(line.len()), false, line);
+    while let Some(first) = rest.chars().next() {
+        let number = ["NaN", "-Infinity", "Infinity"]
+            .into_iter()
+            .find(|word| rest.starts_with(word));
+        let taken = match (in_text, first, number) {
+            (false, _, Some(word)) => {
+                clean.push_str("null");
+                rest = &rest[word.len()..];
+                continue;
+            }
+            (true, '\\', _) => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
+            _ => first.len_utf8(),
+        };
+        in_text ^= first == '"';
+        clean.push_str(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    Cow::Owned(clean)
 }
 
 impl EvalRecord {
@@ -302,6 +331,18 @@ mod tests {
             let fault = format!("{:#}", read(file(bytes).path()).unwrap_err());
             assert!(fault.contains(said), "{fault} has no {said}");
         }
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_absent_but_a_text_stays_as_it_is() {
+        let line = r#"{"id": "a", "text": "NaN \" Infinity \\", "models": {"m": {"confidence": -Infinity}, "n": {"confidence": NaN}}}"#;
+        let records = read(file(line.as_bytes()).path()).unwrap();
+        assert_eq!(
+            records[0].text().unwrap(),
+            r#"NaN " Infinity \"#.replace(r"\\", r"\")
+        );
+        assert_eq!(records[0].model("m").unwrap().confidence, None);
+        assert_eq!(records[0].model("n").unwrap().confidence, None);
     }
 
     #[test]
