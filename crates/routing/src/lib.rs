@@ -18,6 +18,7 @@ pub mod elementary;
 pub mod evaluation;
 pub mod evidence;
 pub mod folds;
+pub mod head;
 pub mod monitor;
 pub mod ngrams;
 pub mod random;

@@ -1,5 +1,6 @@
 //! `tiergate eval …`: how good tiers are, from records, without serving anything.
 
+mod cascade;
 mod certificate;
 mod monitor;
 mod output;
@@ -22,6 +23,8 @@ enum EvalCommand {
     Student(student::StudentArgs),
     /// How often certificates hold on samples of these records, and how much they let us keep
     Certificate(certificate::CertificateArgs),
+    /// How tiers one after the other compare with a frontier alone
+    Cascade(cascade::CascadeArgs),
     /// How well one can tell before the call that a stronger model is needed
     Router(router::RouterArgs),
     /// How often the monitor revokes a certificate without cause, and how soon with cause
@@ -36,6 +39,7 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     match &args.command {
         EvalCommand::Student(args) => student::run(args),
         EvalCommand::Certificate(args) => certificate::run(args),
+        EvalCommand::Cascade(args) => cascade::run(args),
         EvalCommand::Router(args) => router::run(args),
         EvalCommand::Monitor(args) => monitor::run(args),
     }
