@@ -21,6 +21,7 @@ pub mod folds;
 pub mod head;
 pub mod monitor;
 pub mod ngrams;
+pub mod online;
 pub mod random;
 pub mod router;
 pub mod student;

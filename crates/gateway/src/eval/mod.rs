@@ -3,6 +3,7 @@
 mod cascade;
 mod certificate;
 mod monitor;
+mod online;
 mod output;
 mod pairs;
 mod records;
@@ -25,6 +26,8 @@ enum EvalCommand {
     Certificate(certificate::CertificateArgs),
     /// How tiers one after the other compare with a frontier alone
     Cascade(cascade::CascadeArgs),
+    /// How a student fares that learns from a teacher while it works
+    Online(online::OnlineArgs),
     /// How well one can tell before the call that a stronger model is needed
     Router(router::RouterArgs),
     /// How often the monitor revokes a certificate without cause, and how soon with cause
@@ -40,6 +43,7 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         EvalCommand::Student(args) => student::run(args),
         EvalCommand::Certificate(args) => certificate::run(args),
         EvalCommand::Cascade(args) => cascade::run(args),
+        EvalCommand::Online(args) => online::run(args),
         EvalCommand::Router(args) => router::run(args),
         EvalCommand::Monitor(args) => monitor::run(args),
     }
