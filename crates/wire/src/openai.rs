@@ -4,7 +4,7 @@ pub mod chat;
 pub mod error;
 pub mod models;
 
-/// JSON of a wire type of ours.
+/// JSON of a wire type of ours or of JSON that was read.
 fn json(body: &impl serde::Serialize) -> String {
     match serde_json::to_string(body) {
         Ok(text) => text,

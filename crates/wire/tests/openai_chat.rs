@@ -106,6 +106,8 @@ fn a_full_request_is_read() {
     assert_eq!((wished.temperature, wished.seed), (0.25, 7));
     assert_eq!(wished.stop, ["END", "STOP"]);
     assert!(!request.extra.is_empty());
+    let aside = [r#"{"top_p":1.0,"user":"teller-7"}"#, r#"{"name":"teller"}"#];
+    assert_eq!(request.extra.size_bytes(), aside.concat().len());
     insta::assert_snapshot!(request.extra.refusal().unwrap(), @"messages[1].name: the tier that answers knows no such field; leave it out, or ask for a tier that speaks the OpenAI protocol");
 }
 

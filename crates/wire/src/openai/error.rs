@@ -68,15 +68,17 @@ impl From<&Fault> for ErrorBody {
 
 /// An error as a vendor told it us.
 ///
-/// `kind` and `code` are plain words and may be shown to our clients. The message may quote the
-/// request and may not.
+/// `kind`, `code` and `param` are plain words and may be shown to our clients. The message may
+/// quote the request and may not, neither to them nor in a log.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct VendorError {
     /// The protocol's class of error.
     pub kind: Option<String>,
     /// The vendor's word for the case.
     pub code: Option<String>,
-    /// The vendor's message, for a debug log alone.
+    /// The name of the field at fault.
+    pub param: Option<String>,
+    /// The vendor's message.
     pub message: Option<String>,
 }
 
@@ -85,6 +87,7 @@ impl std::fmt::Debug for VendorError {
         f.debug_struct("VendorError")
             .field("kind", &self.kind)
             .field("code", &self.code)
+            .field("param", &self.param)
             .field("message_bytes", &self.message.as_ref().map(String::len))
             .finish()
     }
@@ -123,12 +126,13 @@ impl VendorError {
         Self {
             kind: kind.and_then(word),
             code: fields.get("code").and_then(word),
+            param: fields.get("param").and_then(word),
             message: message.map(ToOwned::to_owned),
         }
     }
 }
 
-/// A type or code, if it is a short plain word or a number: anything else might carry text of the
+/// A type, code or path, if it is a short plain word or a number: anything else might carry text of the
 /// request to where it must not go.
 fn word(value: &Value) -> Option<String> {
     let text = match value {
@@ -136,7 +140,8 @@ fn word(value: &Value) -> Option<String> {
         Value::Number(number) => number.to_string(),
         _ => return None,
     };
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']');
     let fits = (1..=WORD_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain);
     fits.then_some(text)
 }

@@ -201,12 +201,6 @@ impl ChunkReader {
             model: self.model,
         })
     }
-
-    /// The usage reported so far, for a stream that broke.
-    #[must_use]
-    pub fn usage(&self) -> Option<Usage> {
-        self.usage
-    }
 }
 
 /// The parser's own message may quote the answer, so only the place is kept.

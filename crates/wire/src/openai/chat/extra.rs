@@ -60,6 +60,16 @@ impl Extra {
         ))
     }
 
+    /// The number of bytes that it adds to a request: an upper bound of the prompt tokens that it
+    /// can cause, where a vendor reads it at all.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let maps = std::iter::once(&self.fields).chain(&self.messages);
+        maps.filter(|fields| !fields.is_empty())
+            .map(|fields| crate::openai::json(fields).len())
+            .sum()
+    }
+
     /// The fields beside those that are understood.
     pub(super) fn fields(&self) -> &Map<String, Value> {
         &self.fields
