@@ -1,1 +1,30 @@
-//! To be written.
+//! A vendor to test against: a real HTTP server that speaks the OpenAI protocol, answers from
+//! given answers with a stated rate of wrong ones, keeps a bill of its own and fails on demand.
+//!
+//! ```no_run
+//! # async fn start() -> Result<(), standin::StandinError> {
+//! use standin::{AnswerSet, Answers, Standin, StandinOptions};
+//!
+//! let labels = vec!["up".to_owned(), "down".to_owned()];
+//! let known = [("gold gains $2".to_owned(), "up".to_owned())];
+//! let answers = Answers::new(vec![AnswerSet::new(labels, known)]);
+//! let running = Standin::start(StandinOptions::new(answers)).await?;
+//! println!("{}", running.url());
+//! running.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod answers;
+mod fault;
+pub mod journal;
+mod refusal;
+mod reply;
+mod server;
+mod tokens;
+
+pub use answers::{AnswerSet, Answers};
+pub use fault::{Fault, FaultError, FaultRule, When};
+pub use server::{Pace, RunningStandin, Standin, StandinError, StandinOptions};
