@@ -1,0 +1,376 @@
+//! Completing prompts at an endpoint, one attempt at a time.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use domain::{Completion, Generation, Prompt};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
+use tokio::time::{Instant, timeout_at};
+use wire::openai::chat::{Delivery, Extra, OutwardRequest, parse_completion};
+
+use crate::breaker::{Health, Permit, SharedBreaker};
+use crate::classify::classify;
+use crate::egress::{ConnectTimedOut, Egress, HttpClient};
+use crate::endpoint::Endpoint;
+use crate::error::{Breakage, Output, Side, Unreached, UpstreamError, VendorAnswer};
+use crate::reading::{Body, CompletionStream, Reading, breakage};
+use crate::retry::{RetryBudget, RetrySchedule, SplitMix64};
+
+/// The header by which an attempt is named to the vendor; OpenAI keeps it with its own records.
+const ATTEMPT_ID: HeaderName = HeaderName::from_static("x-client-request-id");
+
+/// Completes prompts at one endpoint. Cheap to clone; clones share connections, the breaker and
+/// the retry budget.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    endpoint: Endpoint,
+    http: HttpClient,
+    breaker: SharedBreaker,
+    budget: Arc<Mutex<RetryBudget>>,
+    schedules: AtomicU64,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client")
+            .field(&self.shared.endpoint)
+            .finish()
+    }
+}
+
+/// What is sent in one attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// The attempt's name, sent as `x-client-request-id` so that a vendor's records can be
+    /// matched with ours; left out when it is empty or not visible ASCII.
+    pub id: &'a str,
+    /// The conversation.
+    pub prompt: &'a Prompt,
+    /// How to write.
+    pub generation: &'a Generation,
+    /// What the client's request of the same protocol carries beside. If it has fields for
+    /// messages, the prompt must have the messages of that request.
+    pub extra: Option<&'a Extra>,
+    /// When the request's time is over; see [`RetrySchedule::deadline`].
+    pub deadline: Instant,
+}
+
+impl Client {
+    /// A client for this endpoint.
+    #[must_use]
+    pub fn new(egress: &Egress, endpoint: Endpoint) -> Self {
+        let budget = RetryBudget::new(&endpoint.retry, Instant::now());
+        let shared = Shared {
+            http: egress.http_client(endpoint.limits.connect),
+            breaker: SharedBreaker::new(endpoint.breaker),
+            budget: Arc::new(Mutex::new(budget)),
+            schedules: AtomicU64::new(0),
+            endpoint,
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The plan of a new request's attempts. The limit of time for everything begins to run.
+    #[must_use]
+    pub fn schedule(&self) -> RetrySchedule {
+        let Shared {
+            endpoint,
+            budget,
+            schedules,
+            ..
+        } = &*self.shared;
+        // A poisoned lock only means that a thread ended while it counted; counts stay counts.
+        let mut counted = budget.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.deposit();
+        drop(counted);
+        let count = schedules.fetch_add(1, Ordering::Relaxed);
+        let seed = SplitMix64(endpoint.retry.jitter_seed.wrapping_add(count)).next();
+        let deadline = Instant::now() + endpoint.limits.total;
+        RetrySchedule::new(endpoint.retry, Arc::clone(budget), deadline, seed)
+    }
+
+    /// A whole completion from exactly one HTTP request.
+    ///
+    /// # Errors
+    /// When there is none; the error tells whether the attempt may cost money and whether another
+    /// may succeed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection. The vendor may bill what it wrote until then.
+    pub async fn attempt(&self, attempt: &Attempt<'_>) -> Result<Completion, UpstreamError> {
+        let mut permit = self.admit()?;
+        let result = self.whole(attempt).await;
+        permit.settle(match &result {
+            Ok(_) => Health::Well,
+            Err(error) => health(error),
+        });
+        result
+    }
+
+    /// A streamed completion from exactly one HTTP request, once its first text is there.
+    ///
+    /// # Errors
+    /// As with [`Client::attempt`]. From an error of this call on nothing has been shown, so
+    /// another attempt may follow; after an error of the stream itself none may.
+    ///
+    /// # Cancel safety
+    /// Dropping the future or the stream closes the connection. The vendor may bill what it wrote
+    /// until then.
+    pub async fn attempt_stream(
+        &self,
+        attempt: &Attempt<'_>,
+    ) -> Result<CompletionStream, UpstreamError> {
+        let mut permit = self.admit()?;
+        let start = Instant::now();
+        match self.send(attempt, Delivery::Streamed).await {
+            Ok(body) => {
+                let reading = Reading::new(body, start, self.endpoint().limits.first_token);
+                CompletionStream::begin(self.endpoint().host.clone(), reading, permit).await
+            }
+            Err(error) => {
+                permit.settle(health(&error));
+                Err(error)
+            }
+        }
+    }
+
+    /// A whole completion, with as many attempts as the endpoint's policy allows. For callers who
+    /// keep no ledger.
+    ///
+    /// # Errors
+    /// The last attempt's.
+    ///
+    /// # Cancel safety
+    /// As with [`Client::attempt`].
+    pub async fn complete(
+        &self,
+        prompt: &Prompt,
+        generation: &Generation,
+    ) -> Result<Completion, UpstreamError> {
+        let mut schedule = self.schedule();
+        let attempt = unnamed(prompt, generation, &schedule);
+        loop {
+            match self.attempt(&attempt).await {
+                Ok(completion) => return Ok(completion),
+                Err(error) => wait_or_give_up(&mut schedule, error).await?,
+            }
+        }
+    }
+
+    /// A streamed completion, with as many attempts as the endpoint's policy allows before the
+    /// first text. For callers who keep no ledger.
+    ///
+    /// # Errors
+    /// The last attempt's.
+    ///
+    /// # Cancel safety
+    /// As with [`Client::attempt_stream`].
+    pub async fn stream(
+        &self,
+        prompt: &Prompt,
+        generation: &Generation,
+    ) -> Result<CompletionStream, UpstreamError> {
+        let mut schedule = self.schedule();
+        let attempt = unnamed(prompt, generation, &schedule);
+        loop {
+            match self.attempt_stream(&attempt).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => wait_or_give_up(&mut schedule, error).await?,
+            }
+        }
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        &self.shared.endpoint
+    }
+
+    fn admit(&self) -> Result<Permit, UpstreamError> {
+        let admitted = self.shared.breaker.admit();
+        admitted.map_err(|wait| UpstreamError::Resting {
+            host: self.endpoint().host.clone(),
+            wait,
+        })
+    }
+
+    async fn whole(&self, attempt: &Attempt<'_>) -> Result<Completion, UpstreamError> {
+        let body = self.send(attempt, Delivery::Whole).await?;
+        let answer = body.read_answer().await;
+        let answer = answer.map_err(|cause| self.broken(cause))?;
+        parse_completion(&answer).map_err(|error| self.broken(breakage(error)))
+    }
+
+    /// Sends the request; gives the body of an answer of success.
+    async fn send(&self, attempt: &Attempt<'_>, delivery: Delivery) -> Result<Body, UpstreamError> {
+        let limits = self.endpoint().limits;
+        let mut request = self.request(attempt, delivery);
+        let connection = capture_connection(&mut request);
+        let (until, late) = match delivery {
+            Delivery::Whole => (attempt.deadline, Breakage::Total),
+            Delivery::Streamed => {
+                let first = Instant::now() + limits.first_token;
+                if first < attempt.deadline {
+                    (first, Breakage::FirstToken(limits.first_token))
+                } else {
+                    (attempt.deadline, Breakage::Total)
+                }
+            }
+        };
+        let response = match timeout_at(until, self.shared.http.request(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(self.not_answered(&error, &connection)),
+            Err(_elapsed) => return Err(self.not_answered_in_time(late, &connection)),
+        };
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = self.body(response, attempt.deadline);
+        if status.is_success() {
+            return Ok(body);
+        }
+        let told = body.read_failure().await;
+        tracing::debug!(
+            upstream.host = self.endpoint().host,
+            upstream.model = self.endpoint().model,
+            attempt.id = attempt.id,
+            status = status.as_u16(),
+            answer = ?told,
+            "a vendor answered with a failure"
+        );
+        let answer = VendorAnswer {
+            status: status.as_u16(),
+            kind: told.kind,
+            code: told.code,
+        };
+        let host = &self.endpoint().host;
+        Err(classify(host, answer, &headers, SystemTime::now()))
+    }
+
+    fn request(&self, attempt: &Attempt<'_>, delivery: Delivery) -> Request<Full<Bytes>> {
+        let endpoint = self.endpoint();
+        let body = OutwardRequest {
+            model: &endpoint.model,
+            prompt: attempt.prompt,
+            generation: attempt.generation,
+            dialect: endpoint.dialect,
+            delivery,
+            extra: attempt.extra,
+        };
+        let mut request = Request::new(Full::from(body.encode()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = endpoint.chat_uri.clone();
+        *request.headers_mut() = endpoint.headers.clone();
+        if let Ok(id) = HeaderValue::from_str(attempt.id)
+            && !id.is_empty()
+        {
+            request.headers_mut().insert(ATTEMPT_ID, id);
+        }
+        request
+    }
+
+    fn body(&self, response: Response<Incoming>, deadline: Instant) -> Body {
+        Body {
+            incoming: response.into_body(),
+            idle: self.endpoint().limits.idle,
+            deadline,
+        }
+    }
+
+    /// Why sending failed. Only where it is certain that the vendor got nothing does the error
+    /// say so: there was no connection, or the request came back from a connection unsent.
+    fn not_answered(&self, error: &legacy::Error, connection: &CaptureConnection) -> UpstreamError {
+        let http = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
+        let unsent = http.is_some_and(hyper::Error::is_canceled);
+        if error.is_connect() || unsent || connection.connection_metadata().is_none() {
+            let timed_out = causes(error).any(|cause| cause.is::<ConnectTimedOut>());
+            return self.unreachable(if timed_out {
+                Unreached::Connect(self.endpoint().limits.connect)
+            } else {
+                let root = causes(error).last();
+                Unreached::Failed(root.map_or_else(|| error.to_string(), ToString::to_string))
+            });
+        }
+        self.broken(match http {
+            Some(http) if http.is_parse() => Breakage::Unreadable(http.to_string()),
+            _ => Breakage::Cut,
+        })
+    }
+
+    fn not_answered_in_time(
+        &self,
+        late: Breakage,
+        connection: &CaptureConnection,
+    ) -> UpstreamError {
+        if connection.connection_metadata().is_some() {
+            return self.broken(late);
+        }
+        self.unreachable(match late {
+            Breakage::FirstToken(limit) => Unreached::Connect(limit),
+            _ => Unreached::Total,
+        })
+    }
+
+    fn unreachable(&self, cause: Unreached) -> UpstreamError {
+        let host = self.endpoint().host.clone();
+        UpstreamError::Unreachable { host, cause }
+    }
+
+    fn broken(&self, cause: Breakage) -> UpstreamError {
+        UpstreamError::Broken {
+            host: self.endpoint().host.clone(),
+            cause,
+            output: Output::None,
+        }
+    }
+}
+
+fn unnamed<'a>(
+    prompt: &'a Prompt,
+    generation: &'a Generation,
+    schedule: &RetrySchedule,
+) -> Attempt<'a> {
+    Attempt {
+        id: "",
+        prompt,
+        generation,
+        extra: None,
+        deadline: schedule.deadline(),
+    }
+}
+
+async fn wait_or_give_up(
+    schedule: &mut RetrySchedule,
+    error: UpstreamError,
+) -> Result<(), UpstreamError> {
+    match schedule.after(&error, Instant::now()) {
+        Some(wait) => {
+            tokio::time::sleep(wait).await;
+            Ok(())
+        }
+        None => Err(error),
+    }
+}
+
+/// What an error says of the endpoint's health: our own faults say that it is well.
+fn health(error: &UpstreamError) -> Health {
+    match error.side() {
+        Side::Us => Health::Well,
+        Side::Vendor | Side::Network => Health::Ill,
+    }
+}
+
+/// An error and what caused it, outermost first.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| <dyn Error>::source(*error))
+}

@@ -1,0 +1,269 @@
+//! Reading answers: whole ones and streams, within limits of time and size.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+use wire::openai::chat::{ChunkReader, DecodeError, Piece, StreamEnd};
+use wire::openai::error::VendorError;
+use wire::sse::{Event, Framer};
+
+use crate::breaker::{Health, Permit};
+use crate::error::{Breakage, Output, UpstreamError, VendorAnswer};
+
+/// Most bytes of a whole answer.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Most bytes of an answer of failure that are read; what is beyond tells nothing more.
+const FAILURE_BYTES_MAX: usize = 64 << 10;
+/// Most bytes of one event of a stream.
+const EVENT_BYTES_MAX: usize = 1 << 20;
+/// Most bytes of a stream. An event of one token has some 300.
+const STREAM_BYTES_MAX: usize = 256 << 20;
+
+/// A body, of which no wait outlasts the request's time.
+pub(crate) struct Body {
+    pub(crate) incoming: Incoming,
+    /// The limit between two pieces.
+    pub(crate) idle: Duration,
+    /// When the request's time is over.
+    pub(crate) deadline: Instant,
+}
+
+impl Body {
+    /// The next bytes; `None` at the end. `stalled` is what happened when none come in time.
+    async fn next(&mut self, until: Instant, stalled: Breakage) -> Result<Option<Bytes>, Breakage> {
+        loop {
+            let first = until.min(self.deadline);
+            match timeout_at(first, self.incoming.frame()).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(Ok(frame))) => {
+                    // What is no data are trailers, and they tell nothing in this protocol.
+                    if let Ok(bytes) = frame.into_data() {
+                        return Ok(Some(bytes));
+                    }
+                }
+                Ok(Some(Err(_connection))) => return Err(Breakage::Cut),
+                Err(_elapsed) if self.deadline <= until => return Err(Breakage::Total),
+                Err(_elapsed) => return Err(stalled),
+            }
+        }
+    }
+
+    /// All of a whole answer.
+    pub(crate) async fn read_answer(mut self) -> Result<Vec<u8>, Breakage> {
+        let mut answer = Vec::new();
+        while let Some(bytes) = self.next_within_idle().await? {
+            if answer.len() + bytes.len() > ANSWER_BYTES_MAX {
+                return Err(Breakage::TooLarge(ANSWER_BYTES_MAX));
+            }
+            answer.extend_from_slice(&bytes);
+        }
+        Ok(answer)
+    }
+
+    /// What an answer of failure tells. If the body breaks, its status has told enough.
+    pub(crate) async fn read_failure(mut self) -> VendorError {
+        let mut body = Vec::new();
+        while let Ok(Some(bytes)) = self.next_within_idle().await {
+            let room = FAILURE_BYTES_MAX - body.len();
+            body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            if body.len() == FAILURE_BYTES_MAX {
+                break;
+            }
+        }
+        VendorError::parse(&body)
+    }
+
+    async fn next_within_idle(&mut self) -> Result<Option<Bytes>, Breakage> {
+        let until = Instant::now() + self.idle;
+        self.next(until, Breakage::Idle(self.idle)).await
+    }
+}
+
+/// A part of a streamed completion.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StreamPart {
+    /// More text, never empty.
+    Text(String),
+    /// The end; nothing follows.
+    End(StreamEnd),
+}
+
+impl fmt::Debug for StreamPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::End(end) => f.debug_tuple("End").field(end).finish(),
+        }
+    }
+}
+
+/// A completion on its way. Dropping it closes the connection to the vendor at once, so that it
+/// stops writing.
+pub struct CompletionStream {
+    host: String,
+    reading: Reading,
+    permit: Permit,
+    /// The part that was read before the stream was given out.
+    first: Option<StreamPart>,
+    ended: bool,
+}
+
+impl fmt::Debug for CompletionStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompletionStream")
+            .field("host", &self.host)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CompletionStream {
+    /// The stream, once its first part is there: until then nothing has been shown, and a failure
+    /// may be followed by another attempt.
+    pub(crate) async fn begin(
+        host: String,
+        mut reading: Reading,
+        mut permit: Permit,
+    ) -> Result<Self, UpstreamError> {
+        match reading.next_part().await {
+            Ok(first) => {
+                permit.began();
+                Ok(Self {
+                    host,
+                    reading,
+                    permit,
+                    first: Some(first),
+                    ended: false,
+                })
+            }
+            Err(cause) => {
+                permit.settle(Health::Ill);
+                Err(UpstreamError::Broken {
+                    host,
+                    cause,
+                    output: Output::None,
+                })
+            }
+        }
+    }
+
+    /// The next part: text any number of times, then one end.
+    ///
+    /// # Errors
+    /// [`UpstreamError::Broken`] when the stream breaks. Also when it is asked again after its
+    /// end or an error.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped and asked for again.
+    pub async fn next_part(&mut self) -> Result<StreamPart, UpstreamError> {
+        let next = match self.first.take() {
+            Some(first) => Ok(first),
+            None if self.ended => Err(Breakage::Cut),
+            None => self.reading.next_part().await,
+        };
+        match &next {
+            Ok(StreamPart::Text(_)) => {}
+            Ok(StreamPart::End(_)) => {
+                self.ended = true;
+                self.permit.settle(Health::Well);
+            }
+            Err(_) => {
+                self.ended = true;
+                self.permit.settle(Health::Ill);
+            }
+        }
+        next.map_err(|cause| UpstreamError::Broken {
+            host: self.host.clone(),
+            cause,
+            output: Output::Begun,
+        })
+    }
+}
+
+/// The state of reading a stream.
+pub(crate) struct Reading {
+    body: Body,
+    framer: Framer,
+    events: VecDeque<Event>,
+    reader: ChunkReader,
+    bytes: usize,
+    /// When the last event came, or the attempt began. Comments, by which some servers keep the
+    /// connection alive, are no events: a stream of nothing else has stalled.
+    since: Instant,
+    /// How long after it the next must be there, and what happened otherwise.
+    limit: (Duration, Breakage),
+}
+
+impl Reading {
+    /// A stream at its begin. The first event must come within `first_token` of `start`.
+    pub(crate) fn new(body: Body, start: Instant, first_token: Duration) -> Self {
+        Self {
+            body,
+            framer: Framer::new(EVENT_BYTES_MAX),
+            events: VecDeque::new(),
+            reader: ChunkReader::default(),
+            bytes: 0,
+            since: start,
+            limit: (first_token, Breakage::FirstToken(first_token)),
+        }
+    }
+
+    async fn next_part(&mut self) -> Result<StreamPart, Breakage> {
+        loop {
+            while let Some(event) = self.events.pop_front() {
+                match self.reader.read(&event).map_err(breakage)? {
+                    Piece::Text(text) => return Ok(StreamPart::Text(text)),
+                    Piece::Nothing => {}
+                    Piece::Done => return self.end(),
+                }
+            }
+            let (limit, stalled) = &self.limit;
+            let until = self.since + *limit;
+            match self.body.next(until, stalled.clone()).await? {
+                Some(bytes) => self.take_in(&bytes)?,
+                None if self.framer.is_mid_event() => return Err(Breakage::Cut),
+                None => return self.end(),
+            }
+        }
+    }
+
+    fn take_in(&mut self, bytes: &[u8]) -> Result<(), Breakage> {
+        self.bytes += bytes.len();
+        if self.bytes > STREAM_BYTES_MAX {
+            return Err(Breakage::TooLarge(STREAM_BYTES_MAX));
+        }
+        let framed = self.framer.push(bytes, &mut self.events);
+        framed.map_err(|error| Breakage::Unreadable(error.to_string()))?;
+        if !self.events.is_empty() {
+            let idle = self.body.idle;
+            self.since = Instant::now();
+            self.limit = (idle, Breakage::Idle(idle));
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<StreamPart, Breakage> {
+        let reader = std::mem::take(&mut self.reader);
+        reader.finish().map(StreamPart::End).map_err(breakage)
+    }
+}
+
+/// What happened to an answer that can't be decoded.
+pub(crate) fn breakage(error: DecodeError) -> Breakage {
+    match error {
+        DecodeError::Unfinished => Breakage::Cut,
+        DecodeError::Vendor(error) => Breakage::Reported(VendorAnswer {
+            status: 200,
+            kind: error.kind,
+            code: error.code,
+        }),
+        DecodeError::NotTheProtocol { .. } | DecodeError::NoChoice | DecodeError::UnknownFinish => {
+            Breakage::Unreadable(error.to_string())
+        }
+    }
+}
