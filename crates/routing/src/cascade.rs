@@ -110,7 +110,7 @@ pub enum Step {
         /// later tiers are the stronger ones, and confidences of different tiers don't compare.
         suggestion: Option<usize>,
     },
-    /// Every tier that was asked failed, and no person is in the cascade.
+    /// No tier is left, and none of those asked answered; or one that may answer later failed.
     Fail {
         /// Whether asking again later may help: one of the failures was of that sort.
         retryable: bool,
@@ -256,6 +256,8 @@ fn suggestion(rungs: &[RungDecision]) -> Option<usize> {
         .rposition(|rung| matches!(rung.turn, Turn::Escalated { .. }))
 }
 
+/// A failure that may pass is no reason to bother a person: the request fails and can be sent
+/// again. Otherwise whatever was answered is a suggestion for a person.
 fn nothing_left(rungs: &[RungDecision]) -> Step {
     let suggestion = suggestion(rungs);
     let retryable = rungs.iter().filter_map(|rung| match rung.turn {
@@ -263,7 +265,8 @@ fn nothing_left(rungs: &[RungDecision]) -> Step {
         _ => None,
     });
     match retryable.reduce(|any, one| any || one) {
-        Some(retryable) if suggestion.is_none() => Step::Fail { retryable },
+        Some(true) => Step::Fail { retryable: true },
+        Some(false) if suggestion.is_none() => Step::Fail { retryable: false },
         _ => Step::Review { suggestion },
     }
 }

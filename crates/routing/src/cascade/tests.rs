@@ -79,7 +79,7 @@ fn a_confidential_text_is_reviewed_where_the_frontier_would_be_asked() {
 }
 
 #[test]
-fn it_fails_only_where_every_attempt_failed() {
+fn it_fails_where_every_attempt_failed_or_asking_again_may_help() {
     let cascade = usual(Sensitivity::Public);
     let all = [failed(false), failed(true), failed(false)];
     check(&cascade, &all, Step::Fail { retryable: true });
@@ -88,10 +88,12 @@ fn it_fails_only_where_every_attempt_failed() {
         &[failed(false), failed(false), failed(false)],
         Step::Fail { retryable: false },
     );
-    let one = [answered(0.2), failed(true), failed(false)];
+    let later = [answered(0.2), failed(true), failed(false)];
+    check(&cascade, &later, Step::Fail { retryable: true });
+    let never = [answered(0.2), failed(false), failed(false)];
     check(
         &cascade,
-        &one,
+        &never,
         Step::Review {
             suggestion: Some(0),
         },
