@@ -1,0 +1,320 @@
+//! One request's way, from its prompt to its recorded answer.
+
+mod decision_json;
+
+pub(crate) use decision_json::StepJson;
+
+use domain::{Completion, Picodollars, Prompt, TierName};
+use ledger::{
+    Basis, Counterfactual, JobId, JobItem, LedgerError, Outcome as LedgerOutcome, RequestId,
+    Verdict,
+};
+use routing::cascade::{Decision, Outcome, Step};
+use tokio::sync::mpsc;
+use wire::openai::chat::{Extra, RequestedGeneration};
+
+use crate::app::App;
+use crate::batch::result::ResultLine;
+use crate::clock;
+use crate::ready::ReadyTask;
+use crate::tier::{Asked, Bill, Fault, Question, TierAnswer, TierFailure};
+
+/// What is to be answered.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) id: RequestId,
+    pub(crate) prompt: Prompt,
+    /// What the client asks of the writing; what it leaves open the task says.
+    pub(crate) generation: RequestedGeneration,
+    /// Fields that only a tier of the same protocol understands.
+    pub(crate) extra: Option<Extra>,
+    /// The document of a batch run that this is.
+    pub(crate) item: Option<Item>,
+}
+
+/// A document's place in a batch run.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    pub(crate) job: JobId,
+    pub(crate) ordinal: u64,
+    pub(crate) document: String,
+    pub(crate) gold: Option<String>,
+}
+
+/// How a request ended, and why.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) end: End,
+    pub(crate) decision: Decision,
+    /// How long each tier that was asked took, in the order of asking.
+    pub(crate) elapsed_ms: Vec<f64>,
+    /// What was spent on it.
+    pub(crate) cost: Picodollars,
+    /// What the frontier alone would have cost, where the task has one.
+    pub(crate) counterfactual: Option<Counterfactual>,
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// A tier's answer was accepted.
+    Accepted {
+        tier: TierName,
+        completion: Completion,
+        shown: bool,
+    },
+    /// A person decides; the suggestion is the last tier's answer.
+    Review { suggestion: Option<Completion> },
+    /// No tier could answer.
+    Failed {
+        reason: String,
+        retryable: bool,
+        fault: Fault,
+    },
+}
+
+/// Answers a request: asks tier after tier until one's answer is accepted, then records what it
+/// cost and why it was decided so.
+///
+/// # Errors
+/// When the ledger can't record it: then the answer must not be given out.
+///
+/// # Cancel safety
+/// When dropped midway the tier at work stops, and the ledger books what was already spent; no
+/// decision is recorded.
+pub(crate) async fn answer(
+    app: &App,
+    task: &ReadyTask,
+    request: &Request,
+    live: Option<&mpsc::Sender<String>>,
+) -> Result<Answered, LedgerError> {
+    let _in_flight = app.metrics.in_flight();
+    let mut asked: Vec<(usize, Asked)> = Vec::new();
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    let decision = loop {
+        let decision = task.decide(&outcomes);
+        let Step::Ask { rung } = decision.step else {
+            break decision;
+        };
+        let came = ask(app, task, request, rung, live).await;
+        outcomes.push(outcome_of(&came));
+        asked.push((rung, came));
+    };
+    let elapsed_ms = asked
+        .iter()
+        .map(|(_, a)| a.elapsed.as_secs_f64() * 1e3)
+        .collect();
+    let (end, bill) = conclude(&decision, asked);
+    let counterfactual = task.counterfactual(app, &request.prompt, &end, bill.cost);
+    let cost = bill.cost;
+    let answered = Answered {
+        end,
+        decision,
+        elapsed_ms,
+        cost,
+        counterfactual,
+    };
+    record(app, task, request, &answered, bill).await?;
+    answered.count(app, task);
+    Ok(answered)
+}
+
+async fn ask(
+    app: &App,
+    task: &ReadyTask,
+    request: &Request,
+    rung: usize,
+    live: Option<&mpsc::Sender<String>>,
+) -> Asked {
+    let generation = request.generation.or(&task.generation);
+    let tier = &task.cascade.rungs()[rung].tier;
+    let question = Question {
+        request: &request.id,
+        tier,
+        task,
+        prompt: &request.prompt,
+        generation: &generation,
+        extra: request.extra.as_ref(),
+        live: live.filter(|_| task.accepts_always(rung)),
+    };
+    app.tiers[tier].ask(question).await
+}
+
+fn outcome_of(asked: &Asked) -> Outcome {
+    match &asked.result {
+        Ok(answer) => Outcome::Answered {
+            label: answer.label,
+            confidence: answer
+                .evidence
+                .as_ref()
+                .map(routing::evidence::Evidence::confidence),
+        },
+        Err(failure) => Outcome::Failed {
+            reason: failure.reason.clone(),
+            retryable: failure.retryable,
+        },
+    }
+}
+
+/// Picks the answer that the decision names, and adds up what all attempts cost.
+fn conclude(decision: &Decision, asked: Vec<(usize, Asked)>) -> (End, Bill) {
+    let mut bill = Bill::default();
+    let mut results: Vec<(usize, Result<TierAnswer, TierFailure>)> = Vec::new();
+    for (rung, came) in asked {
+        bill.append(came.bill);
+        results.push((rung, came.result));
+    }
+    let mut answer_at = |wanted: usize| {
+        let index = results.iter().position(|(rung, _)| *rung == wanted)?;
+        results.swap_remove(index).1.ok()
+    };
+    let end = match decision.step {
+        Step::Accept { rung } => answer_at(rung).map(|answer| End::Accepted {
+            tier: decision.rungs[rung].tier.clone(),
+            completion: answer.completion,
+            shown: answer.shown,
+        }),
+        Step::Review { suggestion } => Some(End::Review {
+            suggestion: suggestion
+                .and_then(&mut answer_at)
+                .map(|answer| answer.completion),
+        }),
+        Step::Fail { .. } | Step::Ask { .. } => None,
+    };
+    (end.unwrap_or_else(|| failed(decision, results)), bill)
+}
+
+/// The failure to tell: that of the last tier, which is the one that had to answer.
+fn failed(decision: &Decision, results: Vec<(usize, Result<TierAnswer, TierFailure>)>) -> End {
+    let retryable = matches!(decision.step, Step::Fail { retryable: true });
+    let last = results
+        .into_iter()
+        .filter_map(|(rung, result)| Some((rung, result.err()?)))
+        .last();
+    match last {
+        Some((rung, failure)) => End::Failed {
+            reason: format!("tier {}: {}", decision.rungs[rung].tier, failure.reason),
+            retryable,
+            fault: failure.fault,
+        },
+        None => End::Failed {
+            reason: "no tier of the task could be asked".to_owned(),
+            retryable,
+            fault: Fault::Tier,
+        },
+    }
+}
+
+/// Books the money, and stores the decision and the batch run's result with it.
+async fn record(
+    app: &App,
+    task: &ReadyTask,
+    request: &Request,
+    answered: &Answered,
+    bill: Bill,
+) -> Result<(), LedgerError> {
+    let verdict = match &answered.end {
+        End::Accepted { tier, .. } => Verdict::Answered { tier: tier.clone() },
+        End::Review { .. } => Verdict::Review,
+        End::Failed { .. } => Verdict::Failed,
+    };
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let decision = ledger::Decision {
+        verdict,
+        confidence: answered.confidence(),
+        escalations: count(answered.decision.escalations()),
+        fallbacks: count(answered.decision.fallbacks()),
+        json: decision_json::encode(task, answered),
+        prompt_bytes: request.prompt.content_bytes() as u64,
+        counterfactual: answered.counterfactual.clone(),
+    };
+    let item = request.item.as_ref().map(|item| JobItem {
+        job: item.job,
+        ordinal: item.ordinal,
+        document: item.document.clone(),
+        result: ResultLine::of(task, item, answered).encode(),
+        status: answered.end.item_status(),
+    });
+    let outcome = LedgerOutcome {
+        request: request.id.clone(),
+        at: clock::now(),
+        task: task.task.name.clone(),
+        decision,
+        resolutions: bill.resolutions,
+        unpaid: bill.unpaid,
+        item,
+    };
+    let recorded = app.ledger.record(outcome).await?;
+    if !recorded.over_hold.is_empty() {
+        tracing::error!(
+            request.id = %request.id.0,
+            "a vendor reported more usage than was held for it; check the tier's price and limits"
+        );
+    }
+    Ok(())
+}
+
+impl Answered {
+    /// The confidence of the accepted answer.
+    pub(crate) fn confidence(&self) -> Option<f64> {
+        use routing::cascade::Turn;
+        self.decision.accepted().and_then(|rung| match rung.turn {
+            Turn::Accepted { confidence, .. } => confidence,
+            _ => None,
+        })
+    }
+
+    /// Each rung's decision as it is stored and shown.
+    pub(crate) fn decision_steps(&self, task: &ReadyTask) -> Vec<decision_json::StepJson> {
+        decision_json::steps(task, self)
+    }
+
+    fn count(&self, app: &App, task: &ReadyTask) {
+        let outcome = match &self.end {
+            End::Accepted { .. } => "answered",
+            End::Review { .. } => "review",
+            End::Failed { .. } => "failed",
+        };
+        app.metrics.request_ended(task.task.name.as_str(), outcome);
+        app.metrics.spent(self.cost);
+        let asked = self.decision.rungs.iter().filter_map(|rung| {
+            Some((
+                rung.tier.as_str(),
+                decision_json::asked_verdict(&rung.turn)?,
+            ))
+        });
+        for ((tier, verdict), elapsed_ms) in asked.zip(&self.elapsed_ms) {
+            app.metrics.attempt_ended(tier, verdict, elapsed_ms / 1e3);
+        }
+    }
+}
+
+impl End {
+    fn item_status(&self) -> ledger::ItemStatus {
+        match self {
+            Self::Accepted { .. } => ledger::ItemStatus::Answered,
+            Self::Review { .. } => ledger::ItemStatus::Review,
+            Self::Failed { retryable, .. } => ledger::ItemStatus::Failed {
+                retryable: *retryable,
+            },
+        }
+    }
+}
+
+/// What the frontier alone would have cost: what it did cost where it answered and nothing else
+/// was paid, otherwise an estimate.
+pub(crate) fn counterfactual(
+    measured: Option<Picodollars>,
+    estimated: impl FnOnce() -> Option<Picodollars>,
+) -> Option<Counterfactual> {
+    match measured {
+        Some(cost) => Some(Counterfactual {
+            cost,
+            basis: Basis::Measured,
+        }),
+        None => estimated().map(|cost| Counterfactual {
+            cost,
+            basis: Basis::Estimated,
+        }),
+    }
+}

@@ -1,0 +1,156 @@
+//! What a monitoring system reads from `/metrics`, in the OpenMetrics text format.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// A task and the way in which its request ended.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    task: String,
+    outcome: &'static str,
+}
+
+/// A tier and what came of asking it.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AttemptLabels {
+    tier: String,
+    verdict: &'static str,
+}
+
+/// One tier.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TierLabels {
+    tier: String,
+}
+
+/// The program's counters.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    attempts: Family<AttemptLabels, Counter>,
+    attempt_seconds: Family<TierLabels, Histogram>,
+    cost_picodollars: Counter,
+    in_flight: Gauge,
+}
+
+impl Metrics {
+    /// All counters at zero.
+    pub(crate) fn new() -> Self {
+        let buckets = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
+        let metrics = Self {
+            registry: Registry::with_prefix("tiergate"),
+            requests: Family::default(),
+            attempts: Family::default(),
+            attempt_seconds: Family::new_with_constructor(move || Histogram::new(buckets)),
+            cost_picodollars: Counter::default(),
+            in_flight: Gauge::default(),
+        };
+        metrics.registered()
+    }
+
+    fn registered(mut self) -> Self {
+        let registry = &mut self.registry;
+        let requests = "Requests that ended, by task and outcome";
+        registry.register("requests", requests, self.requests.clone());
+        let attempts = "Times a tier was asked, by what came of it";
+        registry.register("attempts", attempts, self.attempts.clone());
+        let seconds = "Time from asking a tier to its whole answer";
+        registry.register_with_unit(
+            "attempt_duration",
+            seconds,
+            Unit::Seconds,
+            self.attempt_seconds.clone(),
+        );
+        let cost = "Money settled or kept, in 10^-12 US dollars";
+        registry.register("cost_picodollars", cost, self.cost_picodollars.clone());
+        registry.register(
+            "requests_in_flight",
+            "Requests in work",
+            self.in_flight.clone(),
+        );
+        self
+    }
+
+    /// Counts a request that ended.
+    pub(crate) fn request_ended(&self, task: &str, outcome: &'static str) {
+        self.requests
+            .get_or_create(&RequestLabels {
+                task: task.to_owned(),
+                outcome,
+            })
+            .inc();
+    }
+
+    /// Counts an attempt and the time it took.
+    pub(crate) fn attempt_ended(&self, tier: &str, verdict: &'static str, seconds: f64) {
+        let tier = tier.to_owned();
+        self.attempts
+            .get_or_create(&AttemptLabels {
+                tier: tier.clone(),
+                verdict,
+            })
+            .inc();
+        self.attempt_seconds
+            .get_or_create(&TierLabels { tier })
+            .observe(seconds);
+    }
+
+    /// Counts money spent.
+    pub(crate) fn spent(&self, cost: domain::Picodollars) {
+        self.cost_picodollars
+            .inc_by(u64::try_from(cost.get()).unwrap_or(0));
+    }
+
+    /// Counts a request as in work until the guard is dropped.
+    pub(crate) fn in_flight(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// The page.
+    pub(crate) fn page(&self) -> String {
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &self.registry)
+            .unwrap_or_else(|_| unreachable!("writing to a String can't fail"));
+        page
+    }
+}
+
+/// A request in work.
+#[derive(Debug)]
+pub(crate) struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_shows_what_was_counted() {
+        let metrics = Metrics::new();
+        metrics.request_ended("flag", "answered");
+        metrics.attempt_ended("llama", "accepted", 0.003);
+        let guard = metrics.in_flight();
+        let page = metrics.page();
+        for line in [
+            "tiergate_requests_total{task=\"flag\",outcome=\"answered\"} 1",
+            "tiergate_attempts_total{tier=\"llama\",verdict=\"accepted\"} 1",
+            "tiergate_attempt_duration_seconds_count{tier=\"llama\"} 1",
+            "tiergate_requests_in_flight 1",
+        ] {
+            assert!(page.contains(line), "{page}");
+        }
+        drop(guard);
+        assert!(metrics.page().contains("tiergate_requests_in_flight 0"));
+    }
+}

@@ -1,0 +1,177 @@
+//! The tiers at work: each kind of place that can answer, behind one way of asking.
+
+pub(crate) mod local;
+pub(crate) mod remote;
+mod student;
+
+use std::time::Duration;
+
+use domain::{
+    Completion, FinishReason, Generation, Picodollars, Price, Prompt, TierKind, TierName, Usage,
+};
+use ledger::{RequestId, Resolution, UnpaidAttempt};
+use routing::evidence::Evidence;
+use tokio::sync::mpsc;
+use wire::openai::chat::Extra;
+
+use self::local::LocalTier;
+use self::remote::RemoteTier;
+use crate::ready::ReadyTask;
+
+/// A tier that can be asked.
+#[derive(Debug)]
+pub(crate) enum Tier {
+    /// Each task has a student of its own; see [`ReadyTask::student`].
+    Student,
+    /// The embedded engine.
+    Local(LocalTier),
+    /// A pool or a frontier.
+    Remote(Box<RemoteTier>),
+    /// The review queue; it is never asked, requests end there.
+    Person,
+}
+
+impl Tier {
+    /// Which kind of tier it is.
+    pub(crate) fn kind(&self) -> TierKind {
+        match self {
+            Self::Student => TierKind::Student,
+            Self::Local(_) => TierKind::Local,
+            Self::Remote(remote) => remote.kind(),
+            Self::Person => TierKind::Person,
+        }
+    }
+
+    /// Asks the tier.
+    ///
+    /// # Cancel safety
+    /// When dropped midway the work stops, and what was already spent is booked.
+    pub(crate) async fn ask(&self, question: Question<'_>) -> Asked {
+        match self {
+            Self::Local(local) => local.ask(question).await,
+            Self::Remote(remote) => remote.ask(question).await,
+            Self::Student => student::ask(question),
+            Self::Person => Asked {
+                result: Err(TierFailure::busy("a person answers in the review queue")),
+                bill: Bill::default(),
+                elapsed: Duration::ZERO,
+            },
+        }
+    }
+
+    /// The price list of a tier that has one.
+    pub(crate) fn price(&self) -> Option<&Price> {
+        match self {
+            Self::Remote(remote) => remote.price(),
+            Self::Student | Self::Local(_) | Self::Person => None,
+        }
+    }
+}
+
+/// What a tier is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) request: &'a RequestId,
+    pub(crate) tier: &'a TierName,
+    pub(crate) task: &'a ReadyTask,
+    /// The whole conversation.
+    pub(crate) prompt: &'a Prompt,
+    pub(crate) generation: &'a Generation,
+    /// Fields of the request that only a tier of the same protocol understands.
+    pub(crate) extra: Option<&'a Extra>,
+    /// Where text goes while it is being written; only given when the answer will be accepted
+    /// whatever it is.
+    pub(crate) live: Option<&'a mpsc::Sender<String>>,
+}
+
+impl Question<'_> {
+    /// The text to be labelled: the last turn.
+    pub(crate) fn text(&self) -> &str {
+        self.prompt.messages.last().map_or("", |message| &message.content)
+    }
+}
+
+/// A tier's answer, and what it brings.
+#[derive(Debug)]
+pub(crate) struct TierAnswer {
+    /// The text; for a task with labels the label's name, or what was written instead of one.
+    pub(crate) completion: Completion,
+    /// The index of the label that was answered.
+    pub(crate) label: Option<usize>,
+    /// What says how far it can be relied on.
+    pub(crate) evidence: Option<Evidence>,
+    /// Whether the text already went out through [`Question::live`].
+    pub(crate) shown: bool,
+}
+
+/// Why a tier gave no answer.
+#[derive(Debug)]
+pub(crate) struct TierFailure {
+    /// What was wrong and what to do, fit for the person who asked.
+    pub(crate) reason: String,
+    /// Whether asking again later may help.
+    pub(crate) retryable: bool,
+    /// What the person who asked did wrong, if it was that.
+    pub(crate) fault: Fault,
+}
+
+/// Which side a failure lies on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The request can't be answered as it is.
+    Request,
+    /// A budget is spent.
+    Budget,
+    /// There is no room now.
+    Busy,
+    /// The tier, or the way to it.
+    Tier,
+}
+
+impl TierFailure {
+    /// There is no room now; later there may be.
+    pub(crate) fn busy(reason: &str) -> Self {
+        Self { reason: reason.to_owned(), retryable: true, fault: Fault::Busy }
+    }
+}
+
+/// What came of asking a tier, with what it cost.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) result: Result<TierAnswer, TierFailure>,
+    pub(crate) bill: Bill,
+    pub(crate) elapsed: Duration,
+}
+
+/// What the attempts at one tier, or all those of a request, cost.
+#[derive(Debug, Default)]
+pub(crate) struct Bill {
+    /// Paid attempts, resolved but not yet booked.
+    pub(crate) resolutions: Vec<Resolution>,
+    /// Attempts that cost nothing, for the count of tokens.
+    pub(crate) unpaid: Vec<UnpaidAttempt>,
+    /// Settled and kept money.
+    pub(crate) cost: Picodollars,
+}
+
+impl Bill {
+    /// Adds a resolution of this cost.
+    pub(crate) fn add(&mut self, resolution: Resolution, cost: Picodollars) {
+        self.resolutions.push(resolution);
+        // Sums of a request's attempts stay far below the limit of 9.2 million dollars; should
+        // one reach it, the shown cost stops there while the ledger's lines stay exact.
+        self.cost = self.cost.plus(cost).unwrap_or(Picodollars::new(i64::MAX));
+    }
+
+    /// Adds what another tier's attempts cost.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.resolutions.extend(other.resolutions);
+        self.unpaid.extend(other.unpaid);
+        self.cost = self.cost.plus(other.cost).unwrap_or(Picodollars::new(i64::MAX));
+    }
+}
+
+/// A label as a completion.
+pub(crate) fn label_completion(name: &str, model: String, usage: Option<Usage>) -> Completion {
+    Completion { text: name.to_owned(), finish_reason: FinishReason::Stop, usage, model }
+}

@@ -1,0 +1,318 @@
+//! A pool or a frontier at work: a hold before each paid attempt, a resolution after it.
+
+use std::time::Instant;
+
+use domain::{Completion, CompletionTokens, Picodollars, Price, Prompt, PromptTokens, TierKind};
+use futures_util::StreamExt;
+use ledger::{AttemptId, BudgetLimit, Hold, Ledger, LedgerError, NewHold, UnpaidAttempt};
+use tokio::sync::{Semaphore, mpsc};
+use upstream::{Attempt, Billing, Client, StreamPart, UpstreamError};
+
+use super::{Asked, Bill, Fault, Question, TierAnswer, TierFailure};
+use crate::clock;
+
+/// A tier that is reached over HTTP.
+#[derive(Debug)]
+pub(crate) struct RemoteTier {
+    kind: TierKind,
+    model: String,
+    client: Client,
+    /// `None` for a pool without a price of its own.
+    price: Option<Price>,
+    places: Semaphore,
+    ledger: Ledger,
+}
+
+/// A failed attempt, and whether text of it was shown: then nothing may be tried again.
+struct Broken {
+    error: UpstreamError,
+    shown: bool,
+}
+
+impl RemoteTier {
+    /// A tier that takes at most `settings.concurrency_max` requests at once.
+    pub(crate) fn new(
+        settings: &crate::config::RemoteTier,
+        kind: TierKind,
+        client: Client,
+        ledger: Ledger,
+    ) -> Self {
+        Self {
+            kind,
+            model: settings.model.clone(),
+            client,
+            price: settings.price,
+            places: Semaphore::new(settings.concurrency_max),
+            ledger,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> TierKind {
+        self.kind
+    }
+
+    /// The price list, where it has one.
+    pub(crate) fn price(&self) -> Option<&Price> {
+        self.price.as_ref()
+    }
+
+    /// Asks until there is an answer or no further attempt is allowed.
+    ///
+    /// # Cancel safety
+    /// When dropped midway the connection is closed, and the ledger keeps the hold of an attempt
+    /// that was sent.
+    pub(crate) async fn ask(&self, question: Question<'_>) -> Asked {
+        let start = Instant::now();
+        let mut bill = Bill::default();
+        let result = match self.places.acquire().await {
+            Ok(_place) => self.ask_in_turn(&question, &mut bill).await,
+            Err(_closed) => Err(TierFailure::busy("the tier is closing; ask again later")),
+        };
+        Asked {
+            result,
+            bill,
+            elapsed: start.elapsed(),
+        }
+    }
+
+    async fn ask_in_turn(
+        &self,
+        question: &Question<'_>,
+        bill: &mut Bill,
+    ) -> Result<TierAnswer, TierFailure> {
+        let mut schedule = self.client.schedule();
+        loop {
+            let id = AttemptId::generate(clock::now());
+            let mut held = self.hold(id, question).await?;
+            if let Some((hold, _)) = &mut held {
+                hold.mark_sent();
+            }
+            let name = id.to_string();
+            let attempt = Attempt {
+                id: &name,
+                prompt: question.prompt,
+                generation: question.generation,
+                extra: question.extra,
+                deadline: schedule.deadline(),
+            };
+            match self.attempt(&attempt, question.live).await {
+                Ok(completion) => {
+                    match held {
+                        Some(held) => self.settle(held, &completion, bill),
+                        None => bill.unpaid.push(self.unpaid(id, question, &completion)),
+                    }
+                    return read(completion, question);
+                }
+                Err(Broken { error, shown }) => {
+                    match (held, error.billing()) {
+                        (None, _) => {}
+                        (Some((hold, _)), Billing::NotBilled) => {
+                            bill.add(hold.release(), Picodollars::ZERO);
+                        }
+                        (Some((hold, worst)), Billing::MayBeBilled) => bill.add(hold.keep(), worst),
+                    }
+                    let wait = schedule.after(&error, tokio::time::Instant::now());
+                    match wait.filter(|_| !shown) {
+                        Some(wait) => tokio::time::sleep(wait).await,
+                        None => return Err(failure(&error)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reserves the most that an attempt can cost, and says how much that is; `None` for a tier
+    /// without a price.
+    async fn hold(
+        &self,
+        attempt: AttemptId,
+        question: &Question<'_>,
+    ) -> Result<Option<(Hold, Picodollars)>, TierFailure> {
+        let Some(price) = &self.price else {
+            return Ok(None);
+        };
+        let prompt = prompt_tokens_max(question.prompt, question.extra_bytes());
+        let completion = question.generation.max_completion_tokens;
+        let worst_case = price
+            .worst_case(prompt, completion)
+            .map_err(|error| TierFailure {
+                reason: format!("the attempt can't be priced: {error}"),
+                retryable: false,
+                fault: Fault::Request,
+            })?;
+        let at = clock::now();
+        let budgets = question.task.budget.iter().map(|budget| BudgetLimit {
+            name: format!("task:{}", question.task.task.name),
+            limit: budget.limit,
+            window_start: clock::window_start(budget.window, at),
+        });
+        let new = NewHold {
+            attempt,
+            request: question.request.clone(),
+            task: question.task.task.name.clone(),
+            tier: question.tier.clone(),
+            model: self.model.clone(),
+            worst_case,
+            at,
+            budgets: budgets.collect(),
+        };
+        let hold = self.ledger.hold(new).await.map_err(not_held)?;
+        Ok(Some((hold, worst_case)))
+    }
+
+    async fn attempt(
+        &self,
+        attempt: &Attempt<'_>,
+        live: Option<&mpsc::Sender<String>>,
+    ) -> Result<Completion, Broken> {
+        let Some(live) = live else {
+            let whole = self.client.attempt(attempt).await;
+            return whole.map_err(|error| Broken {
+                error,
+                shown: false,
+            });
+        };
+        let stream = self.client.attempt_stream(attempt).await;
+        let mut stream = stream.map_err(|error| Broken {
+            error,
+            shown: false,
+        })?;
+        let mut text = String::new();
+        loop {
+            match stream.next().await {
+                Some(Ok(StreamPart::Text(part))) => {
+                    text.push_str(&part);
+                    // A reader who has gone away drops the whole request, this future with it.
+                    let _gone = live.send(part).await;
+                }
+                Some(Ok(StreamPart::End(end))) => {
+                    return Ok(Completion {
+                        text,
+                        finish_reason: end.finish_reason,
+                        usage: end.usage,
+                        model: end.model,
+                    });
+                }
+                Some(Err(error)) => return Err(Broken { error, shown: true }),
+                None => {
+                    return Err(Broken {
+                        error: UpstreamError::cut(),
+                        shown: true,
+                    });
+                }
+            }
+        }
+    }
+
+    fn settle(&self, (hold, worst): (Hold, Picodollars), whole: &Completion, bill: &mut Bill) {
+        let cost = whole.usage.and_then(|usage| {
+            let price = self.price.as_ref()?;
+            Some((usage, price.cost(&usage).ok()?))
+        });
+        match cost {
+            Some((usage, cost)) => bill.add(hold.settle(usage, cost), cost),
+            None => bill.add(hold.keep(), worst),
+        }
+    }
+
+    fn unpaid(
+        &self,
+        attempt: AttemptId,
+        question: &Question<'_>,
+        completion: &Completion,
+    ) -> UnpaidAttempt {
+        UnpaidAttempt {
+            attempt,
+            tier: question.tier.clone(),
+            model: self.model.clone(),
+            usage: completion.usage.unwrap_or_default(),
+        }
+    }
+}
+
+/// An upper bound of the prompt's tokens: the vendors' tokenizers are byte-level, so that a
+/// token is never shorter than a byte, and a message's frame is a handful of tokens.
+fn prompt_tokens_max(prompt: &Prompt, extra_bytes: usize) -> PromptTokens {
+    const FRAME: usize = 16;
+    let bytes = prompt.content_bytes() + extra_bytes + FRAME * (prompt.messages.len() + 1);
+    PromptTokens(bytes as u64)
+}
+
+/// What sending a prompt to this price list would cost, were it answered with `answer_bytes`:
+/// four bytes a token, which is what English text comes to, and four tokens a message.
+pub(crate) fn estimated_cost(
+    price: &Price,
+    prompt: &Prompt,
+    answer_bytes: usize,
+) -> Option<Picodollars> {
+    const BYTES_PER_TOKEN: usize = 4;
+    const FRAME: usize = 4;
+    let prompt_tokens = prompt
+        .messages
+        .iter()
+        .map(|message| message.content.len().div_ceil(BYTES_PER_TOKEN) + FRAME);
+    let prompt_tokens = PromptTokens(prompt_tokens.sum::<usize>() as u64);
+    let completion_tokens = CompletionTokens(answer_bytes.div_ceil(BYTES_PER_TOKEN) as u64);
+    let usage = domain::Usage {
+        prompt: prompt_tokens,
+        cached_prompt: PromptTokens(0),
+        completion: completion_tokens,
+    };
+    price.cost(&usage).ok()
+}
+
+/// The answer as its task understands it. For a task with labels an answer that is none of them
+/// is a failure: nothing may be accepted that is no label.
+fn read(completion: Completion, question: &Question<'_>) -> Result<TierAnswer, TierFailure> {
+    let shown = question.live.is_some();
+    let Some(labels) = &question.task.task.labels else {
+        return Ok(TierAnswer {
+            completion,
+            label: None,
+            evidence: None,
+            shown,
+        });
+    };
+    let Some(label) = labels.parse(&completion.text) else {
+        return Err(TierFailure {
+            reason: "the answer is none of the task's labels; if this happens often, say in the prompt that the answer is one label alone, and give the labels definitions".to_owned(),
+            retryable: true,
+            fault: Fault::Tier,
+        });
+    };
+    let completion = Completion {
+        text: labels.name(label).to_owned(),
+        ..completion
+    };
+    Ok(TierAnswer {
+        completion,
+        label: Some(label),
+        evidence: None,
+        shown,
+    })
+}
+
+fn failure(error: &UpstreamError) -> TierFailure {
+    let fault = match error.side() {
+        upstream::Side::Us => Fault::Request,
+        upstream::Side::Vendor | upstream::Side::Network => Fault::Tier,
+    };
+    TierFailure {
+        reason: error.to_string(),
+        retryable: error.is_retryable(),
+        fault,
+    }
+}
+
+fn not_held(error: LedgerError) -> TierFailure {
+    let fault = match error {
+        LedgerError::OverBudget(_) => Fault::Budget,
+        _ => Fault::Tier,
+    };
+    let reason = error.to_string();
+    TierFailure {
+        reason,
+        retryable: fault == Fault::Budget || error.is_retryable(),
+        fault,
+    }
+}
