@@ -1,5 +1,7 @@
 //! Holds: money that is spoken for before an attempt leaves.
 
+use std::collections::HashSet;
+
 use domain::{Picodollars, TaskName, TierName, Usage};
 use rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY;
 use rusqlite::params;
@@ -46,11 +48,9 @@ impl NewHold {
                 self.worst_case.to_usd()
             )));
         }
-        for (index, budget) in self.budgets.iter().enumerate() {
-            let same = |other: &BudgetLimit| {
-                other.name == budget.name && other.window_start == budget.window_start
-            };
-            if self.budgets[..index].iter().any(same) {
+        let mut seen = HashSet::new();
+        for budget in &self.budgets {
+            if !seen.insert((&budget.name, budget.window_start)) {
                 return Err(LedgerError::Invalid(format!(
                     "attempt {}: budget `{}` is named twice; name each once",
                     self.attempt, budget.name

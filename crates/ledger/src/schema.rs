@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::error::{Fault, LedgerError};
@@ -121,17 +122,16 @@ const FIRST: &str = "
         CHECK (retryable = 0 OR status = 'failed')
     ) STRICT;
 
+    -- An attempt has at most one entry beside a keep.
     CREATE VIEW attempt_states AS
     SELECT a.id, a.request, a.task, a.tier, a.model, a.worst_case, a.held_at,
-           s.cost, s.prompt_tokens, s.cached_prompt_tokens, s.completion_tokens,
-           CASE WHEN s.attempt IS NOT NULL THEN 'settled'
-                WHEN r.attempt IS NOT NULL THEN 'released'
-                WHEN k.attempt IS NOT NULL THEN 'unknown'
-                ELSE 'held' END AS state
+           e.cost, e.prompt_tokens, e.cached_prompt_tokens, e.completion_tokens,
+           CASE WHEN e.kind = 'settle' THEN 'settled'
+                WHEN e.kind = 'release' THEN 'released'
+                WHEN EXISTS (SELECT 1 FROM open_holds o WHERE o.attempt = a.id) THEN 'held'
+                ELSE 'unknown' END AS state
     FROM attempts a
-    LEFT JOIN entries s ON s.attempt = a.id AND s.kind = 'settle'
-    LEFT JOIN entries r ON r.attempt = a.id AND r.kind = 'release'
-    LEFT JOIN entries k ON k.attempt = a.id AND k.kind = 'keep';
+    LEFT JOIN entries e ON e.attempt = a.id AND e.kind <> 'keep';
 
     CREATE TRIGGER attempts_stay BEFORE UPDATE ON attempts
     BEGIN SELECT RAISE(ABORT, 'an attempt is never changed'); END;
@@ -158,13 +158,9 @@ pub(crate) fn open_for_writing(
     path: &Path,
     pages_max: Option<u32>,
 ) -> Result<Connection, LedgerError> {
-    let connect = || -> Result<Connection, Fault> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(BUSY_WAIT)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    let open = || -> Result<Connection, Fault> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let mut connection = connect(path, flags)?;
         // Before anything is written: a file that isn't ours stays as it is.
         consistent_version(&connection, path)?;
         make_durable(&connection, path)?;
@@ -174,16 +170,13 @@ pub(crate) fn open_for_writing(
         migrate(&mut connection, path)?;
         Ok(connection)
     };
-    connect().map_err(|fault| fault.at(path))
+    open().map_err(|fault| fault.at(path))
 }
 
 /// A connection that can't write, on a file that has the newest schema.
 pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, LedgerError> {
-    let connect = || -> Result<Connection, Fault> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(BUSY_WAIT)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    let open = || -> Result<Connection, Fault> {
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         let version = consistent_version(&connection, path)?;
         if version < MIGRATIONS.len() {
             return Err(unfit(
@@ -193,7 +186,16 @@ pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, LedgerError> {
         }
         Ok(connection)
     };
-    connect().map_err(|fault| fault.at(path))
+    open().map_err(|fault| fault.at(path))
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Fault> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_WAIT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // Otherwise a query is planned anew for each value that is bound to it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(connection)
 }
 
 /// The version of the schema as one moment shows it: another process may be writing it.

@@ -15,11 +15,12 @@ const DEBITED: &str = "
     JOIN attempt_states a ON a.id = d.attempt
     JOIN balances b ON b.id = d.balance";
 const HELD_BUT_NOT_OPEN: &str = "
-    SELECT id FROM attempt_states
-    WHERE state = 'held' AND NOT EXISTS (SELECT 1 FROM open_holds WHERE attempt = id)";
+    SELECT id FROM attempts
+    WHERE NOT EXISTS (SELECT 1 FROM entries WHERE attempt = id)
+      AND NOT EXISTS (SELECT 1 FROM open_holds WHERE attempt = id)";
 const OPEN_BUT_NOT_HELD: &str = "
-    SELECT o.attempt FROM open_holds o JOIN attempt_states a ON a.id = o.attempt
-    WHERE a.state <> 'held'";
+    SELECT o.attempt FROM open_holds o
+    WHERE EXISTS (SELECT 1 FROM entries e WHERE e.attempt = o.attempt)";
 const ENDED_TWICE: &str = "
     SELECT s.attempt FROM entries s
     JOIN entries r ON r.attempt = s.attempt AND r.kind = 'release'

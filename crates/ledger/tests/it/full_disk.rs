@@ -3,7 +3,7 @@
 use ledger::{ItemStatus, JobItem, Ledger, LedgerError, Outcome};
 use tokio::task::JoinSet;
 
-use crate::place::{Place, answered, item, job_spec, new_hold};
+use crate::place::{Place, answered, item, job_spec, new_hold, pico, usage};
 
 /// Pages that hold the empty schema and some hundred items.
 const PAGES_MAX: u32 = 200;
@@ -88,26 +88,26 @@ async fn a_full_disk_loses_nothing_and_space_heals_it() {
 /// A dropped hold whose end doesn't fit waits for space, and isn't forgotten.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hold_dropped_on_a_full_disk_is_booked_later() {
+    const HOLDS: u32 = 1_000;
     let place = Place::new();
-    let ledger = place.open_small(PAGES_MAX);
-    let mut holds = Vec::new();
-    for number in 0..400 {
-        holds.push(
-            ledger
-                .hold(new_hold(number, "r", 10, 10_000))
-                .await
-                .unwrap(),
-        );
+    let ledger = place.open_small(2 * PAGES_MAX);
+    let mut callers = JoinSet::new();
+    for number in 0..HOLDS {
+        let ledger = ledger.clone();
+        let new = new_hold(number.into(), "r", 10, 100_000);
+        callers.spawn(async move { ledger.hold(new).await.unwrap() });
     }
+    let holds = callers.join_all().await;
     let job = ledger.open_job(job_spec()).await.unwrap().job;
     fill(&ledger, job).await;
-    // 400 entries need more pages than are left.
+    // A settlement is larger than the mark of an open hold that it replaces, so that even with
+    // the space which these give back, not all can fit.
     for hold in holds {
-        drop(hold.keep());
+        drop(hold.settle(usage(900, 100, 12), pico(7)));
     }
     ledger.leave_job(job).await.unwrap();
     assert!(place.day().held.get() > 0, "some must wait");
     ledger.discard_job("/data/out.jsonl").await.unwrap();
     ledger.close().await.unwrap();
-    assert_eq!(place.day_sums(), [0, 0, 4_000]);
+    assert_eq!(place.day_sums(), [7 * i64::from(HOLDS), 0, 0]);
 }
