@@ -226,7 +226,7 @@ impl Reading {
             let until = self.since + *limit;
             match self.body.next(until, stalled.clone()).await? {
                 Some(bytes) => self.take_in(&bytes)?,
-                None if self.framer.is_mid_event() => return Err(Breakage::Cut),
+                // With a finish reason the text is whole, even if what should follow is not.
                 None => return self.end(),
             }
         }

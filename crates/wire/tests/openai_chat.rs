@@ -344,6 +344,15 @@ fn events_that_are_not_known_are_passed_over_and_usage_is_never_summed() {
 }
 
 #[test]
+fn a_streamed_refusal_is_told_apart_from_an_answer() {
+    let refusal = data(r#"{"choices": [{"delta": {"refusal": "I won't."}}]}"#);
+    let finish = data(r#"{"choices": [{"delta": {}, "finish_reason": "stop"}]}"#);
+    let (texts, end) = read_events([refusal, finish]).unwrap();
+    assert_eq!(texts, ["I won't."]);
+    assert_eq!(end.finish_reason, FinishReason::ContentFilter);
+}
+
+#[test]
 fn our_answers_have_the_protocols_form_and_are_read_back() {
     let completion = Completion {
         text: "Größe 🦀\n\"ja\"".into(),

@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use upstream::{Billing, Breakage, EndpointOptions, Unreached, UpstreamError};
 use wire::openai::chat::parse_request;
 
-use crate::vendor::{Question, client};
+use crate::vendor::{Question, client, collect};
 
 async fn listen() -> (TcpListener, EndpointOptions) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -140,6 +140,22 @@ async fn an_event_without_end_is_given_up() {
         ),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn a_stream_whose_text_is_whole_may_lose_its_usage() {
+    let (listener, options) = listen().await;
+    let client = client(options);
+    let question = Question::new();
+    let answer = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n\
+        data: {\"choices\":[{\"delta\":{\"content\":\"ja\"},\"finish_reason\":\"stop\"}]}\n\n\
+        data: {\"choices\":[],\"usage\":{\"prompt_to";
+    let (stream, ()) = tokio::join!(
+        question.ask_streamed(&client),
+        serve(&listener, answer.as_bytes())
+    );
+    let (text, end) = collect(&mut stream.unwrap()).await;
+    assert_eq!((text.as_str(), end.unwrap().usage), ("ja", None));
 }
 
 #[tokio::test]

@@ -120,6 +120,26 @@ async fn an_endpoint_that_keeps_failing_is_left_alone_until_a_probe_succeeds() {
 }
 
 #[tokio::test]
+async fn streams_open_the_breaker_too() {
+    for rule in ["cut-before every 1", "cut-mid-event every 1"] {
+        let vendor = Vendor::start(&[rule]).await;
+        let mut options = vendor.options();
+        options.breaker.failures = 2;
+        let client = client(options);
+        for _ in 0..2 {
+            if let Ok(mut stream) = Question::new().ask_streamed(&client).await {
+                collect(&mut stream).await.1.unwrap_err();
+            }
+        }
+        let error = Question::new().ask_streamed(&client).await.unwrap_err();
+        assert!(
+            matches!(error, UpstreamError::Resting { .. }),
+            "{rule}: {error:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn our_own_faults_do_not_open_the_breaker() {
     let vendor = Vendor::start(&["status:400 every 1"]).await;
     let mut options = vendor.options();
