@@ -15,7 +15,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-TASKS_FILE = pathlib.Path(__file__).parent.parent / "crates/gateway/demo/tasks.toml"
+TASKS_FILE = pathlib.Path(__file__).parent.parent / "crates/gateway/demo/tiergate.toml"
 
 BEGIN, SYSTEM, USER, ASSISTANT, END = "<|begin|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 SPECIALS = [BEGIN, SYSTEM, USER, ASSISTANT, END]
@@ -35,7 +35,7 @@ LLAMA_BPE = (
 
 
 def tasks() -> dict:
-    """The demo's tasks by name, as they stand in tasks.toml."""
+    """The demo's tasks by name, as they stand in its config."""
     return tomllib.loads(TASKS_FILE.read_text())["tasks"]
 
 

@@ -21,6 +21,17 @@ impl TokenRate {
         Ok(Self(Picodollars::new(picodollars)))
     }
 
+    /// The rate in US dollars per million tokens, as a decimal number without trailing zeros: the
+    /// text from which [`Self::from_usd_per_million`] reads the same rate.
+    #[must_use]
+    pub fn to_usd_per_million(self) -> String {
+        let (whole, part) = (self.0.get() / 1_000_000, self.0.get() % 1_000_000);
+        let part = format!("{part:06}");
+        let part = part.trim_end_matches('0');
+        let point = if part.is_empty() { "" } else { "." };
+        format!("{whole}{point}{part}")
+    }
+
     /// The price of one token.
     #[must_use]
     pub fn per_token(self) -> Picodollars {
@@ -104,6 +115,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_rate_is_read_back_as_it_was_written(picodollars in 0..i64::MAX) {
+            let rate = TokenRate(Picodollars::new(picodollars));
+            prop_assert_eq!(TokenRate::from_usd_per_million(&rate.to_usd_per_million()), Ok(rate));
+        }
+
         #[test]
         fn the_worst_case_is_never_below_the_cost(
             rates in proptest::array::uniform3(0_u32..50_000_000),

@@ -189,8 +189,8 @@ fn failed(decision: &Decision, results: Vec<(usize, Result<TierAnswer, TierFailu
     let retryable = matches!(decision.step, Step::Fail { retryable: true });
     let last = results
         .into_iter()
-        .filter_map(|(rung, result)| Some((rung, result.err()?)))
-        .last();
+        .rev()
+        .find_map(|(rung, result)| Some((rung, result.err()?)));
     match last {
         Some((rung, failure)) => End::Failed {
             reason: format!("tier {}: {}", decision.rungs[rung].tier, failure.reason),
@@ -226,7 +226,7 @@ async fn record(
         fallbacks: count(answered.decision.fallbacks()),
         json: decision_json::encode(task, answered),
         prompt_bytes: request.prompt.content_bytes() as u64,
-        counterfactual: answered.counterfactual.clone(),
+        counterfactual: answered.counterfactual,
     };
     let item = request.item.as_ref().map(|item| JobItem {
         job: item.job,

@@ -1,8 +1,9 @@
 //! The command line: what can be asked for, and nothing of how it is done.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Answers high-volume language work on your own machines, and sends on only what needs it.
 #[derive(Debug, Parser)]
@@ -16,14 +17,23 @@ pub(crate) struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Classify and flag 2,000 made-up documents with three tiers, without a key or a network.
+    Demo(DemoArgs),
+    /// Put every document of an input to a task and write one result for each.
+    Run(RunArgs),
+    /// Serve an OpenAI-compatible API.
+    Serve(ServeArgs),
     /// Say whether a config is right, with every fault in one report.
-    CheckConfig(ConfigArgs),
+    CheckConfig(CheckConfigArgs),
     /// Write a commented starter config.
     Init(InitArgs),
+    /// Show what was spent, and what all-frontier would have cost.
+    Ledger(LedgerArgs),
     /// Measure tiers and cascades on records, without serving anything.
     Eval(crate::eval::EvalArgs),
     /// Look into a model file.
-    Model(ModelArgs),
+    #[command(subcommand)]
+    Model(crate::model::ModelCommand),
 }
 
 /// Where the config is.
@@ -32,6 +42,87 @@ pub(crate) struct ConfigArgs {
     /// The config file.
     #[arg(short, long, default_value = "tiergate.toml", value_name = "FILE")]
     pub(crate) config: PathBuf,
+}
+
+/// `tiergate run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The task, as the config names it.
+    pub(crate) task: String,
+    /// JSONL or CSV files, gzip of either, or folders of .txt and .md files.
+    #[arg(required = true, value_name = "INPUT")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Where the results go, one JSON object a line, in the order of the input.
+    #[arg(short, long, value_name = "OUT.jsonl")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Only these rows of the whole input, counted from 0: `4000..`, `..1000`, `100..200`.
+    #[arg(long, value_name = "A..B", value_parser = parse_rows, default_value = "..")]
+    pub(crate) rows: Rows,
+    /// Documents in work at once.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) concurrency: u16,
+    /// The field of a row that holds its text, instead of the config's.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) text_field: Option<String>,
+    /// The field of a row that holds its id, instead of the config's.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) id_field: Option<String>,
+    /// The field of a row that holds its right answer, where there is one, instead of the field
+    /// of the task's records, or `gold`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) gold_field: Option<String>,
+    /// Do an input again that this output already holds, or replace a file that is no result.
+    #[arg(long)]
+    pub(crate) again: bool,
+    /// Answer for the frontier from the rows' own right answers, wrong at this rate: no vendor is
+    /// called, and ledger and results are kept apart in the folder `simulated`.
+    #[arg(long, value_name = "WRONG_RATE")]
+    pub(crate) simulate_frontier: Option<f64>,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `tiergate demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// The folder for answers, plot and ledger; what an earlier demo left there is replaced.
+    #[arg(short, long, default_value = "tiergate-demo", value_name = "FOLDER")]
+    pub(crate) output: PathBuf,
+    /// Who answers for the frontier.
+    #[arg(long, value_enum, default_value_t = DemoFrontier::Simulated)]
+    pub(crate) frontier: DemoFrontier,
+    /// With a real frontier: the most documents that may be worked on.
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub(crate) documents_max: u64,
+}
+
+/// Who answers for the demo's frontier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DemoFrontier {
+    /// A local stand-in with a stated rate of wrong answers.
+    Simulated,
+    /// OpenAI, with the key in `OPENAI_API_KEY`.
+    Openai,
+}
+
+/// `tiergate serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The address to listen on, instead of the config's.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// `tiergate check-config`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckConfigArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
     /// Check the text alone: read no secrets and look for no files.
     #[arg(long)]
     pub(crate) no_secrets: bool,
@@ -45,32 +136,45 @@ pub(crate) struct InitArgs {
     pub(crate) file: PathBuf,
 }
 
-/// `tiergate model`.
+/// `tiergate ledger`.
 #[derive(Debug, Args)]
-pub(crate) struct ModelArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub(crate) command: ModelCommand,
+pub(crate) struct LedgerArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The ledger of runs whose frontier was simulated.
+    #[arg(long)]
+    pub(crate) simulated: bool,
+    /// From this day on (UTC), for example 2026-11-01.
+    #[arg(long, value_name = "DAY")]
+    pub(crate) from: Option<jiff::civil::Date>,
+    /// Up to this day, included.
+    #[arg(long, value_name = "DAY")]
+    pub(crate) to: Option<jiff::civil::Date>,
+    /// Print JSON instead of tables.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
-/// The commands about models.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ModelCommand {
-    /// Write the logits at every position: float32, little-endian, (n_tokens, n_vocab).
-    Logits {
-        /// The GGUF file, or `starter` for the embedded starter model.
-        #[arg(long, value_name = "FILE")]
-        model: PathBuf,
-        /// Token ids, separated by commas.
-        #[arg(long, value_delimiter = ',', required = true)]
-        tokens: Vec<u32>,
-        /// The file to write.
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-        /// Threads to use.
-        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-        threads: u16,
-    },
+/// A range of rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rows(pub(crate) std::ops::Range<u64>);
+
+fn parse_rows(text: &str) -> Result<Rows, String> {
+    let fault = || "write a range of rows, for example `4000..`, `..1000` or `100..200`".to_owned();
+    let (start, end) = text.split_once("..").ok_or_else(fault)?;
+    let number = |text: &str, open: u64| {
+        if text.is_empty() {
+            Ok(open)
+        } else {
+            text.parse().map_err(|_| fault())
+        }
+    };
+    let (start, end) = (number(start, 0)?, number(end, u64::MAX)?);
+    if start >= end {
+        Err(fault())
+    } else {
+        Ok(Rows(start..end))
+    }
 }
 
 #[cfg(test)]
@@ -81,5 +185,8 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+        assert_eq!(parse_rows("4000.."), Ok(Rows(4000..u64::MAX)));
+        assert_eq!(parse_rows(".."), Ok(Rows(0..u64::MAX)));
+        assert!(parse_rows("5").is_err() && parse_rows("5..2").is_err());
     }
 }

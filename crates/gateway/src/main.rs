@@ -1,63 +1,85 @@
-//! The program `tiergate`: config, command line, and in time everything that serves.
+//! The program `tiergate`: the command line, and what each command does.
+//!
+//! A request's way is told in [`answer`]; [`app`] puts together what it needs from the
+//! [`config`]; it comes in through [`http`], [`batch`] or the [`demo`].
 
 #![forbid(unsafe_code)]
 
+mod answer;
+mod app;
+mod batch;
 mod cli;
-#[expect(
-    dead_code,
-    unused_imports,
-    reason = "what serves from the config comes next"
-)]
+mod clock;
 mod config;
+mod demo;
 mod eval;
+mod learn;
+mod metrics;
 mod model;
+mod ready;
+mod signal;
+mod simulation;
+mod spend;
+mod terminal;
+mod tier;
 
-use std::fmt::Display;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command, ConfigArgs, InitArgs};
+use crate::cli::{CheckConfigArgs, Cli, Command, ConfigArgs, InitArgs};
+use crate::config::{Config, ConfigFaults};
+use crate::terminal::{complain, say};
 
 /// The config is wrong (`EX_CONFIG` of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::CheckConfig(args) => return check_config(&args),
-        Command::Init(args) => init(&args),
-        Command::Eval(args) => eval::run(&args),
-        Command::Model(args) => model::run(args.command),
+        Command::Demo(args) => demo::command(&args),
+        Command::Run(args) => batch::command(&args),
+        Command::CheckConfig(args) => check_config(&args),
+        Command::Init(args) => init(&args).map(|()| ExitCode::SUCCESS),
+        Command::Ledger(args) => spend::command(&args),
+        Command::Eval(args) => eval::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Model(command) => model::run(command).map(|()| ExitCode::SUCCESS),
+        _ => todo!(),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(format_args!("{error:#}"));
+    done.unwrap_or_else(|error| {
+        let wrong_config = error.is::<ConfigFaults>();
+        complain(format_args!("{error:#}"));
+        if wrong_config {
+            ExitCode::from(EXIT_CONFIG)
+        } else {
             ExitCode::FAILURE
         }
-    }
+    })
 }
 
-fn check_config(args: &ConfigArgs) -> ExitCode {
-    let loaded = if args.no_secrets {
-        config::load_without_secrets(&args.config)
+/// The config that a command works by; what should be looked at in it is said.
+fn load_config(args: &ConfigArgs) -> Result<Config, ConfigFaults> {
+    let config = config::load(&args.config)?;
+    warn(&config);
+    Ok(config)
+}
+
+fn check_config(args: &CheckConfigArgs) -> anyhow::Result<ExitCode> {
+    let file = &args.config.config;
+    let config = if args.no_secrets {
+        config::load_without_secrets(file)?
     } else {
-        config::load(&args.config)
+        config::load(file)?
     };
-    match loaded {
-        Ok(config) => {
-            for warning in &config.warnings {
-                complain(warning);
-            }
-            say(config.summary());
-            ExitCode::SUCCESS
-        }
-        Err(faults) => {
-            complain(faults);
-            ExitCode::from(EXIT_CONFIG)
-        }
+    warn(&config);
+    say(config.summary());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn warn(config: &Config) {
+    for warning in &config.warnings {
+        complain(warning);
     }
 }
 
@@ -80,13 +102,4 @@ fn write_new(file: &Path, text: &str) -> anyhow::Result<()> {
     };
     let mut new = std::fs::File::create_new(file).map_err(fault)?;
     new.write_all(text.as_bytes()).map_err(fault)
-}
-
-fn say(text: impl Display) {
-    // A reader who has closed the pipe wants no more.
-    let _closed = writeln!(std::io::stdout().lock(), "{text}");
-}
-
-fn complain(text: impl Display) {
-    let _closed = writeln!(std::io::stderr().lock(), "{text}");
 }

@@ -27,6 +27,9 @@ struct TierLabels {
     tier: String,
 }
 
+/// Upper ends of the histogram's buckets: from a student's answer to a frontier's long one.
+const ATTEMPT_SECONDS: [f64; 8] = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
+
 /// The program's counters.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -41,12 +44,11 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// All counters at zero.
     pub(crate) fn new() -> Self {
-        let buckets = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
         let metrics = Self {
             registry: Registry::with_prefix("tiergate"),
             requests: Family::default(),
             attempts: Family::default(),
-            attempt_seconds: Family::new_with_constructor(move || Histogram::new(buckets)),
+            attempt_seconds: Family::new_with_constructor(|| Histogram::new(ATTEMPT_SECONDS)),
             cost_picodollars: Counter::default(),
             in_flight: Gauge::default(),
         };

@@ -2,19 +2,35 @@
 
 use std::io::Write as _;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use clap::Subcommand;
 use llama::{Model, Session};
 
-use crate::cli::ModelCommand;
+use crate::config::ModelSource;
+use crate::tier::local;
 
-/// The model that the program brings along.
-static STARTER: &[u8] = include_bytes!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../models/tiergate-starter.gguf"
-));
+/// The commands about models.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Write the logits at every position: float32, little-endian, (n_tokens, n_vocab).
+    Logits {
+        /// The GGUF file, or `starter` for the embedded starter model.
+        #[arg(long, value_name = "FILE")]
+        model: PathBuf,
+        /// Token ids, separated by commas.
+        #[arg(long, value_delimiter = ',', required = true)]
+        tokens: Vec<u32>,
+        /// The file to write.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Threads to use.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+        threads: u16,
+    },
+}
 
 /// Does what the command says.
 ///
@@ -35,12 +51,11 @@ pub(crate) fn run(command: ModelCommand) -> anyhow::Result<()> {
 }
 
 fn open(path: &Path) -> anyhow::Result<Arc<Model>> {
-    let model = if path == Path::new("starter") {
-        Model::from_bytes("starter", STARTER)?
-    } else {
-        Model::open(path)?
+    let source = match path.to_str() {
+        Some("starter") => ModelSource::Starter,
+        _ => ModelSource::File(path.to_owned()),
     };
-    Ok(Arc::new(model))
+    Ok(Arc::new(local::load(&source)?))
 }
 
 /// Writes float32, little-endian, (n_tokens, n_vocab). The file appears whole or not at all.

@@ -1,14 +1,20 @@
 //! A task with all that answering it takes: its cascade, its student, its limits.
 
-use domain::{Generation, Picodollars, Prompt, Task, TierKind, TierName};
+use domain::{
+    CompletionTokens, Generation, Picodollars, Prompt, Task, TaskKind, TaskName, TierKind, TierName,
+};
 use ledger::Counterfactual;
-use routing::cascade::{Cascade, Decision, Outcome, Rule, Step, replay};
+use routing::cascade::{Cascade, Decision, Outcome, Rule, Rung, replay};
 use routing::student::Student;
 
 use crate::answer::{End, counterfactual};
 use crate::app::App;
-use crate::config::Budget;
+use crate::config::{Budget, Config, TaskConfig};
+use crate::learn::Learned;
 use crate::tier::remote::estimated_cost;
+
+/// The most tokens written where neither a task nor the client says.
+const DIRECT_COMPLETION_TOKENS: u64 = 1024;
 
 /// A task that can be answered.
 #[derive(Debug)]
@@ -24,6 +30,84 @@ pub(crate) struct ReadyTask {
 }
 
 impl ReadyTask {
+    /// A task of the config with what was learned for it.
+    pub(crate) fn new(config: &Config, task: &TaskConfig, learned: Option<Learned>) -> Self {
+        let last = task.task.tiers.len() - 1;
+        let rung = |(index, tier): (usize, &TierName)| {
+            let kind = config.tiers[tier].kind();
+            let rule = match (&learned, task.threshold) {
+                // What a frontier says is the reference; nobody behind it could know better.
+                _ if index == last || kind == TierKind::Frontier => Rule::Always,
+                (_, Some(threshold)) => Rule::Threshold(threshold),
+                (Some(learned), None) => learned.rule(tier),
+                (None, None) => Rule::Never,
+            };
+            Rung {
+                tier: tier.clone(),
+                kind,
+                rule,
+            }
+        };
+        let rungs = task.task.tiers.iter().enumerate().map(rung).collect();
+        let is_frontier = |tier: &&TierName| config.tiers[*tier].kind() == TierKind::Frontier;
+        Self {
+            cascade: Cascade::new(rungs, task.task.sensitivity),
+            student: learned.and_then(|learned| learned.student),
+            budget: task.budget,
+            generation: generation(task),
+            frontier: task.task.tiers.iter().rfind(is_frontier).cloned(),
+            task: task.task.clone(),
+        }
+    }
+
+    /// A task of the config put to one tier alone, whose answer is taken as it is.
+    pub(crate) fn alone(task: &TaskConfig, tier: &TierName, kind: TierKind) -> Self {
+        let rung = Rung {
+            tier: tier.clone(),
+            kind,
+            rule: Rule::Always,
+        };
+        Self {
+            cascade: Cascade::new(vec![rung], task.task.sensitivity),
+            student: None,
+            budget: task.budget,
+            generation: generation(task),
+            frontier: None,
+            task: task.task.clone(),
+        }
+    }
+
+    /// A free conversation with one tier, which no task describes.
+    pub(crate) fn direct(config: &Config, tier: &TierName, kind: TierKind) -> Self {
+        let rung = Rung {
+            tier: tier.clone(),
+            kind,
+            rule: Rule::Always,
+        };
+        let sensitivity = config.server.direct_sensitivity;
+        let name = TaskName::new(&format!("tier.{tier}")).unwrap_or_else(|_| direct_name());
+        Self {
+            cascade: Cascade::new(vec![rung], sensitivity),
+            student: None,
+            budget: None,
+            generation: Generation {
+                max_completion_tokens: CompletionTokens(DIRECT_COMPLETION_TOKENS),
+                temperature: 0.0,
+                seed: 0,
+                stop: Vec::new(),
+            },
+            frontier: None,
+            task: Task {
+                name,
+                kind: TaskKind::Chat,
+                prompt: String::new(),
+                labels: None,
+                tiers: vec![tier.clone()],
+                sensitivity,
+            },
+        }
+    }
+
     /// What is to be done after these outcomes of this task's cascade.
     pub(crate) fn decide(&self, outcomes: &[Outcome]) -> Decision {
         replay(&self.cascade, outcomes)
@@ -57,6 +141,16 @@ impl ReadyTask {
         })
     }
 
+    /// How many requests of this task can be in work at once without one being refused.
+    pub(crate) fn queue_max(&self, app: &App) -> usize {
+        let queues = self
+            .task
+            .tiers
+            .iter()
+            .filter_map(|tier| app.tiers.get(tier)?.queue_max());
+        queues.min().unwrap_or(usize::MAX)
+    }
+
     /// The length of an answer nobody gave: the longest label, or a short paragraph.
     fn answer_bytes_likely(&self) -> usize {
         const PARAGRAPH: usize = 400;
@@ -83,9 +177,18 @@ impl ReadyTask {
             .collect::<Vec<_>>()
             .join(", ")
     }
+}
 
-    /// Whether a first step exists: a task whose every tier is barred only ever reviews.
-    pub(crate) fn asks_somebody(&self) -> bool {
-        matches!(self.decide(&[]).step, Step::Ask { .. })
+fn generation(task: &TaskConfig) -> Generation {
+    Generation {
+        max_completion_tokens: task.max_completion_tokens,
+        temperature: task.temperature,
+        seed: 0,
+        stop: Vec::new(),
     }
+}
+
+/// The name of direct requests to a tier whose own name leaves no room for more.
+fn direct_name() -> TaskName {
+    TaskName::new("direct").unwrap_or_else(|_| unreachable!("it is a name"))
 }

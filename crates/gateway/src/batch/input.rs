@@ -9,7 +9,6 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use domain::Document;
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
@@ -38,19 +37,6 @@ pub(crate) struct Row {
     pub(crate) text: Result<String, String>,
     /// The right answer, where the row gives it.
     pub(crate) gold: Option<String>,
-}
-
-impl Row {
-    /// The document, or the reason why the row holds none.
-    pub(crate) fn document(&self) -> Result<Document, &str> {
-        match &self.text {
-            Ok(text) => Ok(Document {
-                id: self.id.clone(),
-                text: text.clone(),
-            }),
-            Err(reason) => Err(reason),
-        }
-    }
 }
 
 /// Why an input can't be read at all.

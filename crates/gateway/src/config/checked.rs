@@ -6,7 +6,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use domain::{CompletionTokens, Picodollars, Price, Task, TaskName, TierKind, TierName};
+use anyhow::Context as _;
+use domain::{
+    CompletionTokens, Picodollars, Price, Sensitivity, Task, TaskName, TierKind, TierName,
+};
 use secrecy::SecretString;
 
 /// A config without faults. Every tier that a task names is in `tiers`, `server.auto` is in
@@ -42,6 +45,22 @@ impl Config {
         )
     }
 
+    /// The task of this name.
+    ///
+    /// # Errors
+    /// When there is none; the message names those there are.
+    pub(crate) fn task_named(&self, name: &str) -> anyhow::Result<TaskName> {
+        let found = self.tasks.keys().find(|task| task.as_str() == name);
+        found.cloned().with_context(|| {
+            let names: Vec<&str> = self.tasks.keys().map(TaskName::as_str).collect();
+            let file = self.file.display();
+            format!(
+                "{file} has no task `{name}`; its tasks are {}",
+                names.join(", ")
+            )
+        })
+    }
+
     /// The folder at which relative paths of the config start.
     pub(crate) fn folder(&self) -> &Path {
         folder_of(&self.file)
@@ -72,6 +91,8 @@ pub(crate) struct Server {
     pub(crate) drain: Duration,
     /// The task that the model `auto` means.
     pub(crate) auto: Option<TaskName>,
+    /// What the texts of requests are taken to be that name a tier and no task.
+    pub(crate) direct_sensitivity: Sensitivity,
 }
 
 /// A place that can answer.

@@ -96,6 +96,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("server.body_seconds", Number(0.001, HOUR), "how long a request's body may take, in seconds", "30"),
     opt("server.drain_seconds", Number(0.0, HOUR), "how long requests may still run after the program was told to stop, in seconds", "25"),
     opt("server.auto", Text, "the task that the model `auto` means", "\"flag\""),
+    opt("server.direct_sensitivity", Word(SENSITIVITIES), "what the texts of requests are that name a tier and no task", "\"internal\""),
 
     opt("prices", Table, "the price lists by name", "{}"),
     opt("prices.*", Table, "a price list in US dollars per million tokens", "{ input = \"0.25\", output = \"2.00\" }"),

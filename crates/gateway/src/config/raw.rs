@@ -75,6 +75,12 @@ pub(super) struct RawServer {
     ///
     /// Default: none.
     pub(super) auto: Option<String>,
+    /// What the texts of requests are taken to be that name a tier and no task: `public`,
+    /// `internal`, `confidential` or `restricted`. Only public and internal texts may reach a
+    /// `frontier`, and so by default `tier:NAME` can't name one.
+    ///
+    /// Default: `"confidential"`.
+    pub(super) direct_sensitivity: Option<String>,
 }
 
 /// A section `[prices.NAME]`: what a vendor charges, in US dollars per million tokens. Amounts

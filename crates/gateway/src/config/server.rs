@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use domain::TaskName;
+use domain::{Sensitivity, TaskName};
 
 use super::check::Checks;
 use super::checked::Server;
@@ -26,6 +26,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_>, raw: &RawServer) -> Server {
         body_timeout: checks.seconds(&path.key("body_seconds"), raw.body_seconds, 30),
         drain: checks.seconds(&path.key("drain_seconds"), raw.drain_seconds, 25),
         auto: check_auto(checks, raw, &path.key("auto")),
+        direct_sensitivity: check_direct_sensitivity(checks, raw, &path.key("direct_sensitivity")),
     }
 }
 
@@ -62,6 +63,20 @@ fn check_keys(
     let keys = raw.keys.as_deref().unwrap_or_default().iter().enumerate();
     keys.filter_map(|(index, text)| secret::resolve(checks, &path.index(index), text))
         .collect()
+}
+
+/// A text of unknown sensitivity stays inside.
+fn check_direct_sensitivity(
+    checks: &mut Checks<'_, '_>,
+    raw: &RawServer,
+    path: &Path,
+) -> Sensitivity {
+    let stated = checks.word(
+        path,
+        raw.direct_sensitivity.as_ref(),
+        Sensitivity::from_name,
+    );
+    stated.unwrap_or(Sensitivity::Confidential)
 }
 
 fn check_auto(checks: &mut Checks<'_, '_>, raw: &RawServer, path: &Path) -> Option<TaskName> {

@@ -80,11 +80,16 @@ fn draw(path: &Path, plot: &CostQuality) -> anyhow::Result<()> {
         let at = (point.usd_per_thousand, point.accuracy * 100.0);
         let right_half = point.usd_per_thousand > cost_max * 0.6;
         let anchor = if right_half { HPos::Right } else { HPos::Left };
+        // Right of a point the curve rises, left of one it comes down from above.
+        let (side, offset) = if right_half {
+            (VPos::Top, (-10, 10))
+        } else {
+            (VPos::Bottom, (10, -8))
+        };
         let style = ("sans-serif", 15)
             .into_font()
             .color(&color)
-            .pos(Pos::new(anchor, VPos::Bottom));
-        let offset = if right_half { (-10, -8) } else { (10, -8) };
+            .pos(Pos::new(anchor, side));
         let text = format!("{} · {:.1} %", point.name, at.1);
         chart.draw_series(std::iter::once(
             EmptyElement::at(at)

@@ -16,9 +16,10 @@ use routing::head::{Head, Observation};
 use routing::student::{Example, Student, StudentOptions};
 use serde_json::{Value, json};
 
-use super::output::{self, percent, table};
+use super::output::{self, percent};
 use super::pairs;
 use super::records::{self, EvalRecord};
+use crate::terminal::table;
 
 /// The name by which a student takes the place of a model.
 const STUDENT: &str = "student";

@@ -11,8 +11,9 @@ use routing::random::Random;
 use routing::threshold::Scored;
 use serde_json::{Value, json};
 
-use super::output::{self, table};
+use super::output;
 use super::pairs::{self, Pairs};
+use crate::terminal::table;
 
 /// What to certify.
 #[derive(clap::Args, Debug)]

@@ -8,7 +8,8 @@ use routing::monitor::{Audit, Monitor};
 use routing::random::Random;
 use serde_json::{Value, json};
 
-use super::output::{self, table};
+use super::output;
+use crate::terminal::table;
 
 /// What to simulate.
 #[derive(clap::Args, Debug)]

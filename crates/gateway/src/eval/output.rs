@@ -2,17 +2,8 @@
 
 use std::io::Write as _;
 
-use comfy_table::Table;
 use routing::evaluation::Share;
 use serde_json::Value;
-
-/// An empty table with this header, in the style of all reports.
-pub(crate) fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_BORDERS_ONLY);
-    table.set_header(header.to_vec());
-    table
-}
 
 /// Prints a report: the JSON value alone, or the lines and tables for people.
 ///

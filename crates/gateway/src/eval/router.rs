@@ -8,9 +8,10 @@ use routing::folds::Folds;
 use routing::router::{Comparison, Router, RouterReport};
 use serde_json::{Value, json};
 
-use super::output::{self, table};
+use super::output;
 use super::pairs;
 use super::records::{self, EvalRecord};
+use crate::terminal::table;
 
 /// What to learn a router from.
 #[derive(clap::Args, Debug)]

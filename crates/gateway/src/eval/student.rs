@@ -12,8 +12,9 @@ use routing::random::Random;
 use routing::student::{Example, Student, StudentOptions};
 use serde_json::{Value, json};
 
-use super::output::{self, percent, table};
+use super::output::{self, percent};
 use super::records::{self, EvalRecord};
+use crate::terminal::table;
 
 /// What to train and test a student on.
 #[derive(clap::Args, Debug)]

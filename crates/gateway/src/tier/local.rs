@@ -159,6 +159,11 @@ impl LocalTier {
         })
     }
 
+    /// How many requests may wait.
+    pub(crate) fn queue_max(&self) -> usize {
+        self.queue.length_max
+    }
+
     /// Asks the engine: labels are scored, free text is written.
     ///
     /// # Cancel safety

@@ -59,6 +59,14 @@ impl Tier {
         }
     }
 
+    /// How many requests may wait for a tier that refuses more.
+    pub(crate) fn queue_max(&self) -> Option<usize> {
+        match self {
+            Self::Local(local) => Some(local.queue_max()),
+            Self::Student | Self::Remote(_) | Self::Person => None,
+        }
+    }
+
     /// The price list of a tier that has one.
     pub(crate) fn price(&self) -> Option<&Price> {
         match self {
@@ -87,7 +95,15 @@ pub(crate) struct Question<'a> {
 impl Question<'_> {
     /// The text to be labelled: the last turn.
     pub(crate) fn text(&self) -> &str {
-        self.prompt.messages.last().map_or("", |message| &message.content)
+        self.prompt
+            .messages
+            .last()
+            .map_or("", |message| &message.content)
+    }
+
+    /// What the request's fields of its own protocol add to it, in bytes.
+    pub(crate) fn extra_bytes(&self) -> usize {
+        self.extra.map_or(0, Extra::size_bytes)
     }
 }
 
@@ -131,7 +147,11 @@ pub(crate) enum Fault {
 impl TierFailure {
     /// There is no room now; later there may be.
     pub(crate) fn busy(reason: &str) -> Self {
-        Self { reason: reason.to_owned(), retryable: true, fault: Fault::Busy }
+        Self {
+            reason: reason.to_owned(),
+            retryable: true,
+            fault: Fault::Busy,
+        }
     }
 }
 
@@ -167,11 +187,19 @@ impl Bill {
     pub(crate) fn append(&mut self, other: Self) {
         self.resolutions.extend(other.resolutions);
         self.unpaid.extend(other.unpaid);
-        self.cost = self.cost.plus(other.cost).unwrap_or(Picodollars::new(i64::MAX));
+        self.cost = self
+            .cost
+            .plus(other.cost)
+            .unwrap_or(Picodollars::new(i64::MAX));
     }
 }
 
 /// A label as a completion.
 pub(crate) fn label_completion(name: &str, model: String, usage: Option<Usage>) -> Completion {
-    Completion { text: name.to_owned(), finish_reason: FinishReason::Stop, usage, model }
+    Completion {
+        text: name.to_owned(),
+        finish_reason: FinishReason::Stop,
+        usage,
+        model,
+    }
 }

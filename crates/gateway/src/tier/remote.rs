@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use domain::{Completion, CompletionTokens, Picodollars, Price, Prompt, PromptTokens, TierKind};
-use futures_util::StreamExt;
 use ledger::{AttemptId, BudgetLimit, Hold, Ledger, LedgerError, NewHold, UnpaidAttempt};
 use tokio::sync::{Semaphore, mpsc};
 use upstream::{Attempt, Billing, Client, StreamPart, UpstreamError};
@@ -179,13 +178,13 @@ impl RemoteTier {
         })?;
         let mut text = String::new();
         loop {
-            match stream.next().await {
-                Some(Ok(StreamPart::Text(part))) => {
+            match stream.next_part().await {
+                Ok(StreamPart::Text(part)) => {
                     text.push_str(&part);
                     // A reader who has gone away drops the whole request, this future with it.
                     let _gone = live.send(part).await;
                 }
-                Some(Ok(StreamPart::End(end))) => {
+                Ok(StreamPart::End(end)) => {
                     return Ok(Completion {
                         text,
                         finish_reason: end.finish_reason,
@@ -193,12 +192,9 @@ impl RemoteTier {
                         model: end.model,
                     });
                 }
-                Some(Err(error)) => return Err(Broken { error, shown: true }),
-                None => {
-                    return Err(Broken {
-                        error: UpstreamError::cut(),
-                        shown: true,
-                    });
+                Err(error) => {
+                    let shown = !text.is_empty();
+                    return Err(Broken { error, shown });
                 }
             }
         }

@@ -46,7 +46,7 @@ fn its_tasks_are_those_of_the_starter_model() {
         name: String,
         definition: String,
     }
-    let demo: Demo = toml::from_str(include_str!("../../../demo/tasks.toml")).unwrap();
+    let demo: Demo = toml::from_str(include_str!("../../../demo/tiergate.toml")).unwrap();
     let config = load_in(tempfile::tempdir().unwrap().path(), starter_config()).unwrap();
     assert_eq!(demo.tasks.len(), 2);
     for (name, known) in demo.tasks {

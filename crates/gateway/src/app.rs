@@ -1,0 +1,175 @@
+//! The application: ledger, tiers and tasks put together from the config, and taken apart in
+//! order at the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use domain::{TaskName, TierKind, TierName};
+use ledger::Ledger;
+use upstream::{
+    Client, Dialect, Egress, EgressOptions, Endpoint, EndpointOptions, PlainHttp, RetryPolicy,
+    Sampling, TimeLimits,
+};
+
+use crate::clock;
+use crate::config::{self, Config, MaxTokensField};
+use crate::learn;
+use crate::metrics::Metrics;
+use crate::ready::ReadyTask;
+use crate::simulation::Simulation;
+use crate::tier::Tier;
+use crate::tier::local::LocalTier;
+use crate::tier::remote::RemoteTier;
+
+/// Everything that answering takes.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) ledger: Ledger,
+    pub(crate) tiers: BTreeMap<TierName, Tier>,
+    pub(crate) tasks: BTreeMap<TaskName, Arc<ReadyTask>>,
+    pub(crate) metrics: Metrics,
+}
+
+/// The file of the ledger in the data folder.
+pub(crate) fn ledger_file(config: &Config) -> std::path::PathBuf {
+    config.data_dir.join("ledger.sqlite")
+}
+
+impl App {
+    /// The application with these tasks ready, and the tiers that they need. Learning and loading
+    /// a model may take a while; both show their progress on the terminal.
+    ///
+    /// # Errors
+    /// When the ledger can't be opened, a model can't be loaded, or a task can't be learned.
+    pub(crate) async fn start(
+        config: Config,
+        tasks: &[TaskName],
+        simulation: Option<&Simulation>,
+    ) -> anyhow::Result<Self> {
+        let folder = &config.data_dir;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("the data folder {} can't be made", folder.display()))?;
+        let file = ledger_file(&config);
+        let ledger = tokio::task::spawn_blocking(move || Ledger::open(&file)).await??;
+        let adopted = ledger.adopt_orphans(clock::now()).await?;
+        if adopted.attempts > 0 {
+            tracing::warn!(
+                attempts = adopted.attempts,
+                cost_usd = %adopted.kept.to_usd(),
+                "a run ended before its paid attempts were resolved; they stay booked at their worst case"
+            );
+        }
+        let wanted = |name: &TierName| {
+            tasks
+                .iter()
+                .any(|task| config.tasks[task].task.tiers.contains(name))
+        };
+        let mut tiers = BTreeMap::new();
+        for (name, settings) in config.tiers.iter().filter(|(name, _)| wanted(name)) {
+            let tier = start_tier(name, settings, &ledger, simulation)?;
+            tiers.insert(name.clone(), tier);
+        }
+        let mut ready = BTreeMap::new();
+        for name in tasks {
+            let task = &config.tasks[name];
+            let learned = learn::learned(&config, task, &tiers).await?;
+            ready.insert(
+                name.clone(),
+                Arc::new(ReadyTask::new(&config, task, learned)),
+            );
+        }
+        Ok(Self {
+            config,
+            ledger,
+            tiers,
+            tasks: ready,
+            metrics: Metrics::new(),
+        })
+    }
+
+    /// The tier of this name with the task that asks it alone.
+    pub(crate) fn direct(&self, name: &TierName) -> Option<ReadyTask> {
+        let kind = self.tiers.get(name)?.kind();
+        matches!(kind, TierKind::Local | TierKind::Pool | TierKind::Frontier)
+            .then(|| ReadyTask::direct(&self.config, name, kind))
+    }
+
+    /// Writes what is still under way into the ledger and closes it.
+    ///
+    /// # Errors
+    /// When the ledger can't be written.
+    pub(crate) async fn close(&self) -> anyhow::Result<()> {
+        self.ledger
+            .close()
+            .await
+            .context("the ledger can't be closed")
+    }
+}
+
+fn start_tier(
+    name: &TierName,
+    settings: &config::Tier,
+    ledger: &Ledger,
+    simulation: Option<&Simulation>,
+) -> anyhow::Result<Tier> {
+    let kind = settings.kind();
+    Ok(match settings {
+        config::Tier::Student => Tier::Student,
+        config::Tier::Person => Tier::Person,
+        config::Tier::Local(local) => {
+            Tier::Local(LocalTier::start(local).with_context(|| format!("tiers.{name}.model"))?)
+        }
+        config::Tier::Pool(remote) | config::Tier::Frontier(remote) => {
+            let simulated = simulation.and_then(|simulation| simulation.url(name));
+            let client = client(remote, simulated).with_context(|| format!("tiers.{name}"))?;
+            Tier::Remote(Box::new(RemoteTier::new(
+                remote,
+                kind,
+                client,
+                ledger.clone(),
+            )))
+        }
+    })
+}
+
+/// The way to a tier's server, or to its stand-in.
+fn client(settings: &config::RemoteTier, simulated: Option<String>) -> anyhow::Result<Client> {
+    let egress = Egress::new(&EgressOptions {
+        extra_roots_pem: settings.ca_file.clone(),
+    })?;
+    let options = EndpointOptions {
+        key: settings.key.clone().filter(|_| simulated.is_none()),
+        plain_http: if settings.allow_plain_http {
+            PlainHttp::Allowed
+        } else {
+            PlainHttp::LoopbackOnly
+        },
+        dialect: Dialect {
+            max_tokens: match settings.max_tokens_field {
+                MaxTokensField::MaxTokens => upstream::MaxTokensField::MaxTokens,
+                MaxTokensField::MaxCompletionTokens => {
+                    upstream::MaxTokensField::MaxCompletionTokens
+                }
+            },
+            sampling: if settings.sends_sampling {
+                Sampling::Sent
+            } else {
+                Sampling::Omitted
+            },
+        },
+        limits: TimeLimits {
+            connect: settings.connect,
+            first_token: settings.first_token,
+            idle: settings.idle,
+            total: settings.total,
+        },
+        retry: RetryPolicy {
+            attempts_max: settings.attempts_max,
+            ..RetryPolicy::default()
+        },
+        ..EndpointOptions::new(simulated.as_ref().unwrap_or(&settings.url), &settings.model)
+    };
+    Ok(Client::new(&egress, Endpoint::new(options)?))
+}

@@ -1,0 +1,295 @@
+//! Learning a task: its student, and the confidence from which each tier's answer is kept.
+//!
+//! Both come from the task's labelled records. A tier is judged on records that it did not learn
+//! from: the student on folds held out in turn, the engine on all, since it saw none; and a later
+//! tier only on what the tiers before it would have passed on.
+
+pub(crate) mod stored;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail};
+use domain::{Labels, TierKind, TierName};
+use futures_util::StreamExt as _;
+use indicatif::ProgressBar;
+use ledger::RequestId;
+use routing::cascade::Rule;
+use routing::folds::{Folds, out_of_fold};
+use routing::student::{Example, Student, StudentOptions};
+use routing::threshold::{ErrorTarget, Fitted, Scored, fit};
+use sha2::{Digest as _, Sha256};
+
+use crate::batch::input::{Fields, Input};
+use crate::config::{Config, RecordsSource, TaskConfig};
+use crate::ready::ReadyTask;
+use crate::tier::local::identity;
+use crate::tier::{Question, Tier};
+
+/// Parts into which the records are cut so that each is judged by a student that never saw it.
+const FOLDS: usize = 5;
+/// Seed of the cut.
+const FOLDS_SEED: u64 = 1;
+
+/// What was learned for a task.
+#[derive(Debug)]
+pub(crate) struct Learned {
+    pub(crate) student: Option<Student>,
+    /// For each tier before the last: what the records say about it.
+    pub(crate) fitted: BTreeMap<TierName, Fitted>,
+    /// SHA-256 of everything that shaped it.
+    pub(crate) key: [u8; 32],
+}
+
+impl Learned {
+    /// The rule of a tier that has others behind it.
+    pub(crate) fn rule(&self, tier: &TierName) -> Rule {
+        match self.fitted.get(tier).and_then(|fitted| fitted.threshold) {
+            Some(threshold) => Rule::Threshold(threshold),
+            None => Rule::Never,
+        }
+    }
+}
+
+/// A labelled text.
+#[derive(Debug)]
+struct Labelled {
+    text: String,
+    label: usize,
+}
+
+/// What was learned for this task: read back if nothing that shaped it has changed, otherwise
+/// learned now, with progress on the terminal.
+///
+/// # Errors
+/// When the records can't be read or are too few, or the folder of what is kept can't be written.
+pub(crate) async fn learned(
+    config: &Config,
+    task: &TaskConfig,
+    tiers: &BTreeMap<TierName, Tier>,
+) -> anyhow::Result<Option<Learned>> {
+    let (Some(source), Some(labels)) = (&task.records, &task.task.labels) else {
+        return Ok(None);
+    };
+    let name = &task.task.name;
+    let records = read(source, labels).with_context(|| format!("tasks.{name}.records"))?;
+    let key = key(config, task, &records)?;
+    let folder = config.data_dir.join("learned").join(name.as_str());
+    if let Some(learned) = stored::read(&folder, key, labels) {
+        return Ok(Some(learned));
+    }
+    let learned = learn(task, labels, tiers, &records, key)
+        .await
+        .with_context(|| format!("tasks.{name}: nothing can be learned from the records"))?;
+    stored::write(&folder, &learned)?;
+    Ok(Some(learned))
+}
+
+/// What a judged tier made of the records: a score for each, in their order.
+type Scores = Vec<Option<Scored>>;
+
+async fn learn(
+    task: &TaskConfig,
+    labels: &Labels,
+    tiers: &BTreeMap<TierName, Tier>,
+    records: &[Labelled],
+    key: [u8; 32],
+) -> anyhow::Result<Learned> {
+    let order = &task.task.tiers;
+    let has_student = order
+        .iter()
+        .any(|tier| tiers[tier].kind() == TierKind::Student);
+    let examples: Vec<Example<'_>> = records
+        .iter()
+        .map(|r| Example {
+            text: &r.text,
+            label: r.label,
+        })
+        .collect();
+    let options = StudentOptions::default();
+    let student = has_student
+        .then(|| Student::train(labels, &examples, &options))
+        .transpose()?;
+    let mut fitted = BTreeMap::new();
+    let Some(target) = task.target else {
+        return Ok(Learned {
+            student,
+            fitted,
+            key,
+        });
+    };
+    let target = ErrorTarget::new(target.max_error)?;
+    let mut left: Vec<usize> = (0..records.len()).collect();
+    for tier in &order[..order.len() - 1] {
+        let scores = match &tiers[tier] {
+            Tier::Student => student_scores(labels, records, &examples, &options, &left)?,
+            running @ Tier::Local(_) => local_scores(task, tier, running, records, &left).await,
+            // A server elsewhere brings no evidence yet, so nothing of it is kept unproven; a
+            // frontier's answer is the reference.
+            Tier::Remote(_) | Tier::Person => continue,
+        };
+        let seen: Vec<Scored> = scores.iter().flatten().copied().collect();
+        let fit = fit(&seen, target);
+        let kept = |score: &Option<Scored>| match (score, fit.threshold) {
+            (Some(score), Some(threshold)) => score.confidence >= threshold,
+            _ => false,
+        };
+        left = left
+            .into_iter()
+            .zip(&scores)
+            .filter(|(_, s)| !kept(s))
+            .map(|(i, _)| i)
+            .collect();
+        fitted.insert(tier.clone(), fit);
+    }
+    Ok(Learned {
+        student,
+        fitted,
+        key,
+    })
+}
+
+fn student_scores(
+    labels: &Labels,
+    records: &[Labelled],
+    examples: &[Example<'_>],
+    options: &StudentOptions,
+    left: &[usize],
+) -> anyhow::Result<Scores> {
+    let classes: Vec<usize> = records.iter().map(|record| record.label).collect();
+    let folds = Folds::stratified(&classes, FOLDS, FOLDS_SEED)?;
+    let predictions = out_of_fold(labels, examples, options, &folds)?;
+    let score = |&index: &usize| {
+        let (top, confidence) = predictions[index].top();
+        Some(Scored {
+            confidence,
+            correct: top == records[index].label,
+        })
+    };
+    Ok(left.iter().map(score).collect())
+}
+
+/// Asks the engine about each record that is left.
+async fn local_scores(
+    task: &TaskConfig,
+    name: &TierName,
+    tier: &Tier,
+    records: &[Labelled],
+    left: &[usize],
+) -> Scores {
+    // Enough that no thread of the engine waits for the next record.
+    const AT_ONCE: usize = 16;
+    let asking = ReadyTask::alone(task, name, tier.kind());
+    let generation = asking.generation.clone();
+    let request = RequestId("learn".to_owned());
+    let bar = progress(
+        left.len() as u64,
+        &format!("asking {name} about labelled records"),
+    );
+    let score = |index: usize| {
+        let (asking, generation, request, bar) = (&asking, &generation, &request, &bar);
+        async move {
+            let record = &records[index];
+            let prompt = asking.task.prompt_for(&record.text);
+            let question = Question {
+                request,
+                tier: name,
+                task: asking,
+                prompt: &prompt,
+                generation,
+                extra: None,
+                live: None,
+            };
+            let answer = tier.ask(question).await.result.ok();
+            bar.inc(1);
+            let answer = answer?;
+            Some(Scored {
+                confidence: answer.evidence?.confidence(),
+                correct: answer.label? == record.label,
+            })
+        }
+    };
+    let scores = futures_util::stream::iter(left.iter().copied())
+        .map(score)
+        .buffered(AT_ONCE);
+    let scores = scores.collect().await;
+    bar.finish_and_clear();
+    scores
+}
+
+/// A bar on the terminal, if there is one.
+pub(crate) fn progress(length: u64, what: &str) -> ProgressBar {
+    let style = "{msg} [{bar:32}] {pos}/{len} · {per_sec} · {eta} left";
+    let style = indicatif::ProgressStyle::with_template(style)
+        .unwrap_or_else(|_| unreachable!("the template is right"));
+    let bar = ProgressBar::new(length).with_style(style.progress_chars("=> "));
+    bar.set_message(what.to_owned());
+    bar
+}
+
+fn read(source: &RecordsSource, labels: &Labels) -> anyhow::Result<Vec<Labelled>> {
+    /// Faults that are shown; more would only scroll away the first.
+    const SHOWN: usize = 5;
+    let fields = Fields {
+        text: source.text.clone(),
+        id: "id".to_owned(),
+        gold: source.gold.clone(),
+    };
+    let rows = source.rows.start as u64..source.rows.end as u64;
+    let input = Input::open(std::slice::from_ref(&source.path), fields, rows)?;
+    let (mut records, mut faults) = (Vec::new(), Vec::new());
+    input.for_each(|row| {
+        match labelled(&row, source, labels) {
+            Ok(record) => records.push(record),
+            Err(fault) => faults.push(format!("row {}: {fault}", row.ordinal)),
+        }
+        true
+    })?;
+    let path = source.path.display();
+    if !faults.is_empty() {
+        let shown = faults[..faults.len().min(SHOWN)].join("\n  ");
+        bail!(
+            "{path}: {} row(s) can't be learned from:\n  {shown}",
+            faults.len()
+        );
+    }
+    if records.is_empty() {
+        bail!(
+            "{path}: no rows in {:?}; the file is shorter than that",
+            source.rows
+        );
+    }
+    Ok(records)
+}
+
+fn labelled(
+    row: &crate::batch::input::Row,
+    source: &RecordsSource,
+    labels: &Labels,
+) -> Result<Labelled, String> {
+    let text = row.text.clone()?;
+    let gold = row.gold.as_deref();
+    let gold = gold.ok_or_else(|| format!("there is no field `{}`", source.gold))?;
+    let label = labels.parse(gold).ok_or_else(|| {
+        let names: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
+        format!("`{gold}` is none of the labels {}", names.join(", "))
+    })?;
+    Ok(Labelled { text, label })
+}
+
+/// SHA-256 over everything that shapes what is learned.
+fn key(config: &Config, task: &TaskConfig, records: &[Labelled]) -> anyhow::Result<[u8; 32]> {
+    let mut hash = Sha256::new();
+    hash.update(env!("CARGO_PKG_VERSION"));
+    hash.update(task.fingerprint(config));
+    for tier in &task.task.tiers {
+        if let crate::config::Tier::Local(local) = &config.tiers[tier] {
+            hash.update(identity(&local.model).with_context(|| format!("tiers.{tier}.model"))?);
+        }
+    }
+    for record in records {
+        hash.update((record.text.len() as u64).to_le_bytes());
+        hash.update(&record.text);
+        hash.update((record.label as u64).to_le_bytes());
+    }
+    Ok(hash.finalize().into())
+}

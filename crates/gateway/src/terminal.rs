@@ -1,0 +1,69 @@
+//! What a person at the terminal reads.
+
+use std::fmt::Display;
+use std::io::Write as _;
+
+use comfy_table::{CellAlignment, Table};
+
+/// Prints a line of what was asked for.
+pub(crate) fn say(text: impl Display) {
+    // A reader who has closed the pipe wants no more.
+    let _closed = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Prints a line about how it went.
+pub(crate) fn complain(text: impl Display) {
+    let _closed = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// An empty table with this header, in the style of all reports.
+pub(crate) fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::UTF8_BORDERS_ONLY);
+    table.set_header(header.to_vec());
+    table
+}
+
+/// An empty table whose first column holds names and whose others hold figures.
+pub(crate) fn figures(header: &[&str]) -> Table {
+    let mut table = table(header);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// A share, 0 to 1, as percent.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// A count with its thousands parted.
+pub(crate) fn count(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_parted_by_thousands() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(count(number), text);
+        }
+    }
+}
