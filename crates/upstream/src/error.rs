@@ -176,6 +176,28 @@ impl UpstreamError {
         }
     }
 
+    /// Whether the same request may succeed later, once the vendor has recovered, or a key or a
+    /// spending limit was mended. Much of it is not worth another attempt at once; see
+    /// [`Self::is_retryable`].
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused { reason, .. } => {
+                matches!(reason, Refusal::Credentials | Refusal::Spend)
+            }
+            Self::Broken { cause, .. } => match cause {
+                Breakage::Reported(answer) => classify::is_passing(answer),
+                Breakage::TooLarge(_) => false,
+                Breakage::FirstToken(_)
+                | Breakage::Idle(_)
+                | Breakage::Total
+                | Breakage::Cut
+                | Breakage::Unreadable(_) => true,
+            },
+            Self::Busy { .. } | Self::Unreachable { .. } | Self::Resting { .. } => true,
+        }
+    }
+
     /// Who is to mend it.
     #[must_use]
     pub fn side(&self) -> Side {

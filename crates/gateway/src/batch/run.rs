@@ -138,6 +138,7 @@ async fn open_job(
         Ok(opened) => {
             let fresh = opened.done.is_empty() && opened.retryable.is_empty();
             if fresh && !again && output.exists() {
+                app.ledger.leave_job(opened.job).await?;
                 app.ledger.discard_job(&name).await?;
                 bail!(
                     "{name} is there already and is no result of this data folder; name another output, or replace it with --again"

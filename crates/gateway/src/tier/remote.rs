@@ -5,7 +5,7 @@ use std::time::Instant;
 use domain::{Completion, CompletionTokens, Picodollars, Price, Prompt, PromptTokens, TierKind};
 use ledger::{AttemptId, BudgetLimit, Hold, Ledger, LedgerError, NewHold, UnpaidAttempt};
 use tokio::sync::{Semaphore, mpsc};
-use upstream::{Attempt, Billing, Client, StreamPart, UpstreamError};
+use upstream::{Attempt, Billing, Client, Refusal, StreamPart, UpstreamError};
 
 use super::{Asked, Bill, Fault, Question, TierAnswer, TierFailure};
 use crate::clock;
@@ -289,13 +289,17 @@ fn read(completion: Completion, question: &Question<'_>) -> Result<TierAnswer, T
 }
 
 fn failure(error: &UpstreamError) -> TierFailure {
-    let fault = match error.side() {
-        upstream::Side::Us => Fault::Request,
-        upstream::Side::Vendor | upstream::Side::Network => Fault::Tier,
+    let fault = match error {
+        UpstreamError::Refused {
+            reason: Refusal::Request,
+            ..
+        } => Fault::Request,
+        UpstreamError::Busy { .. } | UpstreamError::Resting { .. } => Fault::Busy,
+        _ => Fault::Tier,
     };
     TierFailure {
         reason: error.to_string(),
-        retryable: error.is_retryable(),
+        retryable: error.may_pass(),
         fault,
     }
 }

@@ -73,6 +73,8 @@ async fn an_answer_of_failure_says_what_to_do() {
     ] {
         let error = status(rule).await;
         assert_eq!(error.is_retryable(), retryable, "{rule}");
+        let mended = rule.contains("quota") || rule.contains("spend") || rule.contains(":403");
+        assert_eq!(error.may_pass(), retryable || mended, "{rule}");
         assert_eq!(error.side(), side, "{rule}");
         assert_eq!(error.billing(), Billing::NotBilled, "{rule}");
     }

@@ -98,6 +98,7 @@ async fn an_endpoint_that_keeps_failing_is_left_alone_until_a_probe_succeeds() {
     let error = question.ask(&patient).await.unwrap_err();
     assert!(matches!(error, UpstreamError::Resting { .. }), "{error:?}");
     assert_eq!(error.billing(), Billing::NotBilled);
+    assert!(error.may_pass() && !error.is_retryable(), "later, not now");
     assert!(error.retry_after().unwrap() > Duration::from_secs(3_000));
     assert_eq!(vendor.running.requests(), 2, "nothing is sent");
 
