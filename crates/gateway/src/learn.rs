@@ -122,7 +122,7 @@ async fn learn(
     for tier in &order[..order.len() - 1] {
         let scores = match &tiers[tier] {
             Tier::Student => student_scores(labels, records, &examples, &options, &left)?,
-            running @ Tier::Local(_) => local_scores(task, tier, running, records, &left).await,
+            running @ Tier::Local(_) => local_scores(task, tier, running, records, &left).await?,
             // A server elsewhere brings no evidence yet, so nothing of it is kept unproven; a
             // frontier's answer is the reference.
             Tier::Remote(_) | Tier::Person => continue,
@@ -168,52 +168,73 @@ fn student_scores(
     Ok(left.iter().map(score).collect())
 }
 
-/// Asks the engine about each record that is left.
+/// Asks the engine about each record that is left. A record that it fails on has no score; if it
+/// fails on all, that is told.
 async fn local_scores(
     task: &TaskConfig,
     name: &TierName,
     tier: &Tier,
     records: &[Labelled],
     left: &[usize],
-) -> Scores {
+) -> anyhow::Result<Scores> {
     // Enough that no thread of the engine waits for the next record.
     const AT_ONCE: usize = 16;
     let asking = ReadyTask::alone(task, name, tier.kind());
-    let generation = asking.generation.clone();
-    let request = RequestId("learn".to_owned());
-    let bar = progress(
-        left.len() as u64,
-        &format!("asking {name} about labelled records"),
-    );
+    let at_once = AT_ONCE.min(tier.queue_max().unwrap_or(AT_ONCE));
+    let what = format!("asking {name} about labelled records");
+    let bar = progress(left.len() as u64, &what);
     let score = |index: usize| {
-        let (asking, generation, request, bar) = (&asking, &generation, &request, &bar);
+        let (asking, bar) = (&asking, &bar);
         async move {
-            let record = &records[index];
-            let prompt = asking.task.prompt_for(&record.text);
-            let question = Question {
-                request,
-                tier: name,
-                task: asking,
-                prompt: &prompt,
-                generation,
-                extra: None,
-                live: None,
-            };
-            let answer = tier.ask(question).await.result.ok();
+            let scored = local_score(asking, name, tier, &records[index]).await;
             bar.inc(1);
-            let answer = answer?;
-            Some(Scored {
-                confidence: answer.evidence?.confidence(),
-                correct: answer.label? == record.label,
-            })
+            scored
         }
     };
-    let scores = futures_util::stream::iter(left.iter().copied())
+    let scores: Vec<Result<Scored, String>> = futures_util::stream::iter(left.iter().copied())
         .map(score)
-        .buffered(AT_ONCE);
-    let scores = scores.collect().await;
+        .buffered(at_once)
+        .collect()
+        .await;
     bar.finish_and_clear();
-    scores
+    let failed = scores.iter().filter(|score| score.is_err()).count();
+    if let Some(Err(reason)) = scores.iter().find(|score| score.is_err()) {
+        if failed == scores.len() {
+            bail!("tier {name} answers none of the records: {reason}");
+        }
+        tracing::warn!(tier.id = %name, records.failed = failed, reason, "records without an answer");
+    }
+    Ok(scores.into_iter().map(Result::ok).collect())
+}
+
+/// What the engine makes of one record.
+async fn local_score(
+    asking: &ReadyTask,
+    name: &TierName,
+    tier: &Tier,
+    record: &Labelled,
+) -> Result<Scored, String> {
+    let question = Question {
+        request: &RequestId("learn".to_owned()),
+        tier: name,
+        task: asking,
+        prompt: &asking.task.prompt_for(&record.text),
+        generation: &asking.generation,
+        extra: None,
+        live: None,
+    };
+    let answer = tier
+        .ask(question)
+        .await
+        .result
+        .map_err(|failure| failure.reason)?;
+    let (Some(evidence), Some(label)) = (answer.evidence, answer.label) else {
+        return Err("the answer brings no evidence".to_owned());
+    };
+    Ok(Scored {
+        confidence: evidence.confidence(),
+        correct: label == record.label,
+    })
 }
 
 /// A bar on the terminal, if there is one.

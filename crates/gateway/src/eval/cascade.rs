@@ -139,7 +139,8 @@ pub(crate) fn run(args: &CascadeArgs) -> anyhow::Result<()> {
         output::Report::Machine(findings.to_json())
     } else {
         output::Report::People(findings.to_text())
-    })
+    });
+    Ok(())
 }
 
 /// The cases of the training file that have all answers, and those of the test file.

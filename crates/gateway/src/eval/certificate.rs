@@ -72,7 +72,8 @@ pub(crate) fn run(args: &CertificateArgs) -> anyhow::Result<()> {
         output::Report::Machine(findings.to_json(args))
     } else {
         output::Report::People(findings.to_text(args))
-    })
+    });
+    Ok(())
 }
 
 fn draw(pairs: Pairs, goal: Goal, args: &CertificateArgs) -> Findings {

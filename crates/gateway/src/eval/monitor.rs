@@ -67,7 +67,8 @@ pub(crate) fn run(args: &MonitorArgs) -> anyhow::Result<()> {
         output::Report::Machine(findings.to_json(args))
     } else {
         output::Report::People(findings.to_text(args))
-    })
+    });
+    Ok(())
 }
 
 fn simulate(args: &MonitorArgs, goal: Goal) -> anyhow::Result<Findings> {

@@ -80,7 +80,8 @@ pub(crate) fn run(args: &OnlineArgs) -> anyhow::Result<()> {
         output::Report::Machine(findings.to_json(records.len()))
     } else {
         output::Report::People(findings.to_text(args))
-    })
+    });
+    Ok(())
 }
 
 fn taught<'a>(record: &'a EvalRecord, args: &OnlineArgs) -> anyhow::Result<&'a str> {

@@ -1,26 +1,16 @@
 //! Reports on the standard output: tables for people, JSON for machines.
 
-use std::io::Write as _;
-
 use routing::evaluation::Share;
 use serde_json::Value;
 
+use crate::terminal::say;
+
 /// Prints a report: the JSON value alone, or the lines and tables for people.
-///
-/// # Errors
-/// When the standard output can't be written.
-pub(crate) fn print(report: &Report) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+pub(crate) fn print(report: &Report) {
     match report {
-        Report::Machine(value) => writeln!(out, "{value:#}")?,
-        Report::People(parts) => {
-            for part in parts {
-                writeln!(out, "{part}")?;
-            }
-        }
+        Report::Machine(value) => say(format_args!("{value:#}")),
+        Report::People(parts) => parts.iter().for_each(say),
     }
-    out.flush()?;
-    Ok(())
 }
 
 /// A report in the form that was asked for.

@@ -81,7 +81,8 @@ pub(crate) fn run(args: &RouterArgs) -> anyhow::Result<()> {
         output::Report::Machine(findings.to_json())
     } else {
         output::Report::People(findings.to_text(args))
-    })
+    });
+    Ok(())
 }
 
 fn comparison<'a>(record: &'a EvalRecord, args: &RouterArgs) -> anyhow::Result<Comparison<'a>> {

@@ -59,7 +59,8 @@ pub(crate) fn run(args: &StudentArgs) -> anyhow::Result<()> {
         output::Report::Machine(findings.to_json())
     } else {
         output::Report::People(findings.to_text())
-    })
+    });
+    Ok(())
 }
 
 fn findings(args: &StudentArgs) -> anyhow::Result<Findings> {

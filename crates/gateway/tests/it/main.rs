@@ -3,6 +3,7 @@
 
 mod demo;
 mod disk;
+mod eval;
 mod input;
 mod killed;
 mod run;
