@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, bail};
 use domain::{Labels, TierKind, TierName};
 use futures_util::StreamExt as _;
-use indicatif::ProgressBar;
 use ledger::RequestId;
 use routing::cascade::Rule;
 use routing::folds::{Folds, out_of_fold};
@@ -22,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use crate::batch::input::{Fields, Input};
 use crate::config::{Config, RecordsSource, TaskConfig};
 use crate::ready::ReadyTask;
+use crate::terminal;
 use crate::tier::local::identity;
 use crate::tier::{Question, Tier};
 
@@ -107,7 +107,11 @@ async fn learn(
         .collect();
     let options = StudentOptions::default();
     let student = has_student
-        .then(|| Student::train(labels, &examples, &options))
+        .then(|| {
+            computed(task, records, || {
+                Student::train(labels, &examples, &options)
+            })
+        })
         .transpose()?;
     let mut fitted = BTreeMap::new();
     let Some(target) = task.target else {
@@ -121,7 +125,9 @@ async fn learn(
     let mut left: Vec<usize> = (0..records.len()).collect();
     for tier in &order[..order.len() - 1] {
         let scores = match &tiers[tier] {
-            Tier::Student => student_scores(labels, records, &examples, &options, &left)?,
+            Tier::Student => computed(task, records, || {
+                student_scores(labels, records, &examples, &options, &left)
+            })?,
             running @ Tier::Local(_) => local_scores(task, tier, running, records, &left).await?,
             // A server elsewhere brings no evidence yet, so nothing of it is kept unproven; a
             // frontier's answer is the reference.
@@ -146,6 +152,19 @@ async fn learn(
         fitted,
         key,
     })
+}
+
+/// What a computation of seconds gives, with a sign on the terminal that it goes on.
+fn computed<T>(task: &TaskConfig, records: &[Labelled], compute: impl FnOnce() -> T) -> T {
+    let records = terminal::count(records.len());
+    let what = format!(
+        "learning {} from {records} labelled records",
+        task.task.name
+    );
+    let spinner = terminal::spinner(what);
+    let value = tokio::task::block_in_place(compute);
+    spinner.finish_and_clear();
+    value
 }
 
 fn student_scores(
@@ -181,8 +200,11 @@ async fn local_scores(
     const AT_ONCE: usize = 16;
     let asking = ReadyTask::alone(task, name, tier.kind());
     let at_once = AT_ONCE.min(tier.queue_max().unwrap_or(AT_ONCE));
-    let what = format!("asking {name} about labelled records");
-    let bar = progress(left.len() as u64, &what);
+    let bar = terminal::bar(
+        left.len() as u64,
+        "{msg} [{bar:28}] {pos}/{len} · {rate} · {eta} left",
+    );
+    bar.set_message(format!("asking {name} about labelled records"));
     let score = |index: usize| {
         let (asking, bar) = (&asking, &bar);
         async move {
@@ -235,16 +257,6 @@ async fn local_score(
         confidence: evidence.confidence(),
         correct: label == record.label,
     })
-}
-
-/// A bar on the terminal, if there is one.
-pub(crate) fn progress(length: u64, what: &str) -> ProgressBar {
-    let style = "{msg} [{bar:32}] {pos}/{len} · {per_sec} · {eta} left";
-    let style = indicatif::ProgressStyle::with_template(style)
-        .unwrap_or_else(|_| unreachable!("the template is right"));
-    let bar = ProgressBar::new(length).with_style(style.progress_chars("=> "));
-    bar.set_message(what.to_owned());
-    bar
 }
 
 fn read(source: &RecordsSource, labels: &Labels) -> anyhow::Result<Vec<Labelled>> {

@@ -2,8 +2,10 @@
 
 use std::fmt::Display;
 use std::io::Write as _;
+use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// Prints a line of what was asked for.
 pub(crate) fn say(text: impl Display) {
@@ -31,6 +33,29 @@ pub(crate) fn figures(header: &[&str]) -> Table {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+/// A bar on the terminal, if there is one, after this template of indicatif; `{rate}` is the
+/// number of steps a second.
+pub(crate) fn bar(length: u64, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| unreachable!("the templates are right"))
+        .with_key(
+            "rate",
+            |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+                let _infallible = write!(text, "{:.0}/s", state.per_sec());
+            },
+        )
+        .progress_chars("=> ");
+    ProgressBar::new(length).with_style(style)
+}
+
+/// A sign on the terminal, if there is one, that work of unknown length goes on.
+pub(crate) fn spinner(what: String) -> ProgressBar {
+    const TICK: Duration = Duration::from_millis(100);
+    let spinner = ProgressBar::new_spinner().with_message(what);
+    spinner.enable_steady_tick(TICK);
+    spinner
 }
 
 /// A share, 0 to 1, as percent.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use domain::{Picodollars, TierName, Zone};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::answer::{Answered, End};
 use crate::ready::ReadyTask;
+use crate::terminal;
 
 /// The bar of one run; clones are the same bar. Without a terminal nothing is drawn.
 #[derive(Debug, Clone)]
@@ -28,10 +29,8 @@ struct Counts {
 impl Progress {
     /// A bar headed `title` over `rows` rows of which `already` have a result.
     pub(super) fn start(title: String, task: &ReadyTask, rows: u64, already: u64) -> Self {
-        let style = "{prefix} [{bar:28}] {pos}/{len} · {per_sec} · {msg} · {eta} left";
-        let style = ProgressStyle::with_template(style)
-            .unwrap_or_else(|_| unreachable!("the template is right"));
-        let bar = ProgressBar::new(rows).with_style(style.progress_chars("=> "));
+        let template = "{prefix} [{bar:28}] {pos}/{len} · {rate} · {msg} · {eta} left";
+        let bar = terminal::bar(rows, template);
         bar.set_prefix(title);
         bar.set_position(already);
         bar.reset_eta();
