@@ -1,8 +1,10 @@
 //! One request's way, from its prompt to its recorded answer.
 
 mod decision_json;
+mod live;
 
 pub(crate) use decision_json::StepJson;
+pub(crate) use live::{Live, Said};
 
 use domain::{Completion, Picodollars, Prompt, TierName};
 use ledger::{
@@ -10,7 +12,6 @@ use ledger::{
     Verdict,
 };
 use routing::cascade::{Decision, Outcome, Step};
-use tokio::sync::mpsc;
 use wire::openai::chat::{Extra, RequestedGeneration};
 
 use crate::app::App;
@@ -61,7 +62,6 @@ pub(crate) enum End {
     Accepted {
         tier: TierName,
         completion: Completion,
-        shown: bool,
     },
     /// A person decides; the suggestion is the last tier's answer.
     Review { suggestion: Option<Completion> },
@@ -86,7 +86,7 @@ pub(crate) async fn answer(
     app: &App,
     task: &ReadyTask,
     request: &Request,
-    live: Option<&mpsc::Sender<String>>,
+    live: Option<&Live>,
 ) -> Result<Answered, LedgerError> {
     let _in_flight = app.metrics.in_flight();
     let mut asked: Vec<(usize, Asked)> = Vec::new();
@@ -97,8 +97,13 @@ pub(crate) async fn answer(
             break decision;
         };
         let came = ask(app, task, request, rung, live).await;
+        let broke_off = came.result.is_err() && live.is_some_and(Live::has_begun);
         outcomes.push(outcome_of(&came));
         asked.push((rung, came));
+        if broke_off {
+            // Another tier's text can't follow the part that the reader has seen.
+            break task.decide(&outcomes);
+        }
     };
     let elapsed_ms = asked
         .iter()
@@ -124,10 +129,15 @@ async fn ask(
     task: &ReadyTask,
     request: &Request,
     rung: usize,
-    live: Option<&mpsc::Sender<String>>,
+    live: Option<&Live>,
 ) -> Asked {
     let generation = request.generation.or(&task.generation);
     let tier = &task.cascade.rungs()[rung].tier;
+    // A label is shown when it is known to be one, and other text when it is sure to be accepted.
+    let live = live.filter(|_| task.accepts_always(rung) && task.task.labels.is_none());
+    if let Some(live) = live {
+        live.asks(tier).await;
+    }
     let question = Question {
         request: &request.id,
         tier,
@@ -135,7 +145,7 @@ async fn ask(
         prompt: &request.prompt,
         generation: &generation,
         extra: request.extra.as_ref(),
-        live: live.filter(|_| task.accepts_always(rung)),
+        live,
     };
     app.tiers[tier].ask(question).await
 }
@@ -172,7 +182,6 @@ fn conclude(decision: &Decision, asked: Vec<(usize, Asked)>) -> (End, Bill) {
         Step::Accept { rung } => answer_at(rung).map(|answer| End::Accepted {
             tier: decision.rungs[rung].tier.clone(),
             completion: answer.completion,
-            shown: answer.shown,
         }),
         Step::Review { suggestion } => Some(End::Review {
             suggestion: suggestion

@@ -48,6 +48,35 @@ impl App {
         tasks: &[TaskName],
         simulation: Option<&Simulation>,
     ) -> anyhow::Result<Self> {
+        let wanted = |name: &&TierName| {
+            let mut tasks = tasks.iter();
+            tasks.any(|task| config.tasks[task].task.tiers.contains(name))
+        };
+        let tiers: Vec<TierName> = config.tiers.keys().filter(wanted).cloned().collect();
+        Self::build(config, (tasks, &tiers), simulation, &|_| {}).await
+    }
+
+    /// The application with all that the config names. What it is busy with is told at each step,
+    /// in words that follow "it is".
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub(crate) async fn start_all(
+        config: Config,
+        tell: &(dyn Fn(String) + Sync),
+    ) -> anyhow::Result<Self> {
+        let tasks: Vec<TaskName> = config.tasks.keys().cloned().collect();
+        let tiers: Vec<TierName> = config.tiers.keys().cloned().collect();
+        Self::build(config, (&tasks, &tiers), None, tell).await
+    }
+
+    async fn build(
+        config: Config,
+        (tasks, tier_names): (&[TaskName], &[TierName]),
+        simulation: Option<&Simulation>,
+        tell: &(dyn Fn(String) + Sync),
+    ) -> anyhow::Result<Self> {
+        tell("opening the ledger".to_owned());
         let folder = &config.data_dir;
         std::fs::create_dir_all(folder)
             .with_context(|| format!("the data folder {} can't be made", folder.display()))?;
@@ -61,19 +90,16 @@ impl App {
                 "a run ended before its paid attempts were resolved; they stay booked at their worst case"
             );
         }
-        let wanted = |name: &TierName| {
-            tasks
-                .iter()
-                .any(|task| config.tasks[task].task.tiers.contains(name))
-        };
         let mut tiers = BTreeMap::new();
-        for (name, settings) in config.tiers.iter().filter(|(name, _)| wanted(name)) {
-            let tier = start_tier(name, settings, &ledger, simulation)?;
+        for name in tier_names {
+            tell(format!("starting tier {name}"));
+            let tier = start_tier(name, &config.tiers[name], &ledger, simulation)?;
             tiers.insert(name.clone(), tier);
         }
         let mut ready = BTreeMap::new();
         for name in tasks {
             let task = &config.tasks[name];
+            tell(format!("making task {name} ready"));
             let learned = learn::learned(&config, task, &tiers).await?;
             ready.insert(
                 name.clone(),

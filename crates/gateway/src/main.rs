@@ -13,7 +13,9 @@ mod clock;
 mod config;
 mod demo;
 mod eval;
+mod http;
 mod learn;
+mod logging;
 mod metrics;
 mod model;
 mod ready;
@@ -37,17 +39,7 @@ use crate::terminal::{complain, say};
 const EXIT_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Demo(args) => demo::command(&args),
-        Command::Run(args) => batch::command(&args),
-        Command::CheckConfig(args) => check_config(&args),
-        Command::Init(args) => init(&args).map(|()| ExitCode::SUCCESS),
-        Command::Ledger(args) => spend::command(&args),
-        Command::Eval(args) => eval::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Model(command) => model::run(command).map(|()| ExitCode::SUCCESS),
-        _ => todo!(),
-    };
-    done.unwrap_or_else(|error| {
+    run(Cli::parse().command).unwrap_or_else(|error| {
         let wrong_config = error.is::<ConfigFaults>();
         complain(format_args!("{error:#}"));
         if wrong_config {
@@ -56,6 +48,23 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     })
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    logging::init(match command {
+        Command::Serve(_) => "info",
+        _ => "warn",
+    })?;
+    match command {
+        Command::Demo(args) => demo::command(&args),
+        Command::Run(args) => batch::command(&args),
+        Command::Serve(args) => http::command(&args),
+        Command::CheckConfig(args) => check_config(&args),
+        Command::Init(args) => init(&args).map(|()| ExitCode::SUCCESS),
+        Command::Ledger(args) => spend::command(&args),
+        Command::Eval(args) => eval::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Model(command) => model::run(command).map(|()| ExitCode::SUCCESS),
+    }
 }
 
 /// The config that a command works by; what should be looked at in it is said.

@@ -21,6 +21,13 @@ struct AttemptLabels {
     verdict: &'static str,
 }
 
+/// A route of the HTTP server and the status that it answered with.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ResponseLabels {
+    route: String,
+    status: u32,
+}
+
 /// One tier.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct TierLabels {
@@ -35,6 +42,7 @@ const ATTEMPT_SECONDS: [f64; 8] = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
+    responses: Family<ResponseLabels, Counter>,
     attempts: Family<AttemptLabels, Counter>,
     attempt_seconds: Family<TierLabels, Histogram>,
     cost_picodollars: Counter,
@@ -47,6 +55,7 @@ impl Metrics {
         let metrics = Self {
             registry: Registry::with_prefix("tiergate"),
             requests: Family::default(),
+            responses: Family::default(),
             attempts: Family::default(),
             attempt_seconds: Family::new_with_constructor(|| Histogram::new(ATTEMPT_SECONDS)),
             cost_picodollars: Counter::default(),
@@ -59,6 +68,8 @@ impl Metrics {
         let registry = &mut self.registry;
         let requests = "Requests that ended, by task and outcome";
         registry.register("requests", requests, self.requests.clone());
+        let responses = "HTTP responses, by route and status";
+        registry.register("http_responses", responses, self.responses.clone());
         let attempts = "Times a tier was asked, by what came of it";
         registry.register("attempts", attempts, self.attempts.clone());
         let seconds = "Time from asking a tier to its whole answer";
@@ -84,6 +95,16 @@ impl Metrics {
             .get_or_create(&RequestLabels {
                 task: task.to_owned(),
                 outcome,
+            })
+            .inc();
+    }
+
+    /// Counts an HTTP response.
+    pub(crate) fn responded(&self, route: &str, status: u16) {
+        self.responses
+            .get_or_create(&ResponseLabels {
+                route: route.to_owned(),
+                status: status.into(),
             })
             .inc();
     }

@@ -4,7 +4,7 @@ use domain::{
     CompletionTokens, Generation, Picodollars, Prompt, Task, TaskKind, TaskName, TierKind, TierName,
 };
 use ledger::Counterfactual;
-use routing::cascade::{Cascade, Decision, Outcome, Rule, Rung, replay};
+use routing::cascade::{Cascade, Decision, Outcome, Rule, Rung, Step, replay};
 use routing::student::Student;
 
 use crate::answer::{End, counterfactual};
@@ -112,6 +112,11 @@ impl ReadyTask {
     pub(crate) fn decide(&self, outcomes: &[Outcome]) -> Decision {
         replay(&self.cascade, outcomes)
             .unwrap_or_else(|_| unreachable!("the outcomes are those the cascade asked for"))
+    }
+
+    /// Whether its texts may reach any of its tiers.
+    pub(crate) fn asks_somebody(&self) -> bool {
+        matches!(self.decide(&[]).step, Step::Ask { .. })
     }
 
     /// Whether this rung's answer will be accepted whatever it is.

@@ -18,9 +18,10 @@ use llama::{
     Cancel, ChatMessage, GenerationOptions, LabelScorer, Model, ModelError, RequestError, Session,
 };
 use routing::evidence::{Evidence, TokenLogProbabilities};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::{Asked, Bill, Fault, Question, TierAnswer, TierFailure, label_completion};
+use crate::answer::Live;
 use crate::clock;
 use crate::config::{self, ModelSource};
 
@@ -113,7 +114,7 @@ enum Work {
     Label(Labels),
     Write {
         options: GenerationOptions,
-        live: Option<mpsc::Sender<String>>,
+        live: Option<Live>,
     },
 }
 
@@ -331,7 +332,6 @@ fn label(
         completion: label_completion(labels.name(top), model, Some(usage)),
         label: Some(top),
         evidence: Some(Evidence::Labels(probabilities)),
-        shown: false,
     })
 }
 
@@ -339,7 +339,7 @@ fn write(
     session: &mut Session,
     messages: &[ChatMessage],
     options: &GenerationOptions,
-    live: Option<&mpsc::Sender<String>>,
+    live: Option<&Live>,
 ) -> Result<TierAnswer, TierFailure> {
     let model = Arc::clone(session.model());
     let template = model.chat_template().ok_or_else(|| {
@@ -351,7 +351,7 @@ fn write(
         .encode(model.tokenizer(), messages)
         .map_err(failure)?;
     let on_text = |piece: &str| match live {
-        Some(live) if live.blocking_send(piece.to_owned()).is_err() => ControlFlow::Break(()),
+        Some(live) if live.say_blocking(piece).is_err() => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     };
     let generated = session
@@ -371,7 +371,6 @@ fn write(
         },
         label: None,
         evidence: evidence.map(Evidence::Tokens),
-        shown: live.is_some(),
     })
 }
 

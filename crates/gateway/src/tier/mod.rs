@@ -11,11 +11,11 @@ use domain::{
 };
 use ledger::{RequestId, Resolution, UnpaidAttempt};
 use routing::evidence::Evidence;
-use tokio::sync::mpsc;
 use wire::openai::chat::Extra;
 
 use self::local::LocalTier;
 use self::remote::RemoteTier;
+use crate::answer::Live;
 use crate::ready::ReadyTask;
 
 /// A tier that can be asked.
@@ -89,7 +89,7 @@ pub(crate) struct Question<'a> {
     pub(crate) extra: Option<&'a Extra>,
     /// Where text goes while it is being written; only given when the answer will be accepted
     /// whatever it is.
-    pub(crate) live: Option<&'a mpsc::Sender<String>>,
+    pub(crate) live: Option<&'a Live>,
 }
 
 impl Question<'_> {
@@ -116,8 +116,6 @@ pub(crate) struct TierAnswer {
     pub(crate) label: Option<usize>,
     /// What says how far it can be relied on.
     pub(crate) evidence: Option<Evidence>,
-    /// Whether the text already went out through [`Question::live`].
-    pub(crate) shown: bool,
 }
 
 /// Why a tier gave no answer.

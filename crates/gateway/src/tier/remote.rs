@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use domain::{Completion, CompletionTokens, Picodollars, Price, Prompt, PromptTokens, TierKind};
 use ledger::{AttemptId, BudgetLimit, Hold, Ledger, LedgerError, NewHold, UnpaidAttempt};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use upstream::{Attempt, Billing, Client, Refusal, StreamPart, UpstreamError};
 
 use super::{Asked, Bill, Fault, Question, TierAnswer, TierFailure};
+use crate::answer::Live;
 use crate::clock;
 
 /// A tier that is reached over HTTP.
@@ -162,7 +163,7 @@ impl RemoteTier {
     async fn attempt(
         &self,
         attempt: &Attempt<'_>,
-        live: Option<&mpsc::Sender<String>>,
+        live: Option<&Live>,
     ) -> Result<Completion, Broken> {
         let Some(live) = live else {
             let whole = self.client.attempt(attempt).await;
@@ -181,8 +182,7 @@ impl RemoteTier {
             match stream.next_part().await {
                 Ok(StreamPart::Text(part)) => {
                     text.push_str(&part);
-                    // A reader who has gone away drops the whole request, this future with it.
-                    let _gone = live.send(part).await;
+                    live.say(part).await;
                 }
                 Ok(StreamPart::End(end)) => {
                     return Ok(Completion {
@@ -260,13 +260,11 @@ pub(crate) fn estimated_cost(
 /// The answer as its task understands it. For a task with labels an answer that is none of them
 /// is a failure: nothing may be accepted that is no label.
 fn read(completion: Completion, question: &Question<'_>) -> Result<TierAnswer, TierFailure> {
-    let shown = question.live.is_some();
     let Some(labels) = &question.task.task.labels else {
         return Ok(TierAnswer {
             completion,
             label: None,
             evidence: None,
-            shown,
         });
     };
     let Some(label) = labels.parse(&completion.text) else {
@@ -284,7 +282,6 @@ fn read(completion: Completion, question: &Question<'_>) -> Result<TierAnswer, T
         completion,
         label: Some(label),
         evidence: None,
-        shown,
     })
 }
 

@@ -39,7 +39,6 @@ pub(super) fn ask(question: Question<'_>) -> Asked {
         completion: label_completion(name, MODEL.to_owned(), Some(usage)),
         label: Some(top),
         evidence: Some(Evidence::Labels(probabilities)),
-        shown: false,
     };
     let mut bill = Bill::default();
     bill.unpaid.push(UnpaidAttempt {

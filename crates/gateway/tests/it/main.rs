@@ -1,12 +1,16 @@
 //! The program as its users meet it: the real binary, a real ledger, a real small Llama. Only the
 //! paid vendor is stood in for.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
 mod demo;
 mod disk;
 mod eval;
 mod input;
 mod killed;
 mod run;
+mod serve;
+mod server;
 mod spend;
 mod vendor;
 mod workplace;

@@ -27,17 +27,28 @@ struct EntryBody<'a> {
     owned_by: &'a str,
 }
 
+impl<'a> From<&'a ModelEntry> for EntryBody<'a> {
+    fn from(model: &'a ModelEntry) -> Self {
+        Self {
+            id: &model.id,
+            object: "model",
+            created: model.created_s,
+            owned_by: &model.owned_by,
+        }
+    }
+}
+
 /// The answer to `GET /v1/models` as JSON.
 #[must_use]
 pub fn encode_models(models: &[ModelEntry]) -> String {
-    let entries = models.iter().map(|model| EntryBody {
-        id: &model.id,
-        object: "model",
-        created: model.created_s,
-        owned_by: &model.owned_by,
-    });
     crate::openai::json(&ListBody {
         object: "list",
-        data: entries.collect(),
+        data: models.iter().map(EntryBody::from).collect(),
     })
+}
+
+/// The answer to `GET /v1/models/{id}` as JSON.
+#[must_use]
+pub fn encode_model(model: &ModelEntry) -> String {
+    crate::openai::json(&EntryBody::from(model))
 }

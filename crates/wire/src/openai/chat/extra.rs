@@ -33,6 +33,13 @@ impl Extra {
         Self { fields, messages }
     }
 
+    /// The same beside a prompt that has one message more, before those of the request.
+    #[must_use]
+    pub fn behind_first_message(mut self) -> Self {
+        self.messages.insert(0, Map::new());
+        self
+    }
+
     /// Whether there is nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

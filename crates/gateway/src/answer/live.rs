@@ -1,0 +1,90 @@
+//! An answer that is shown while it is being written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use domain::TierName;
+use tokio::sync::mpsc;
+
+/// What is told while an answer is being written.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// This tier writes now, and what it writes will be the answer.
+    Asks(TierName),
+    /// A part of its text.
+    Text(String),
+}
+
+/// Where it is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Live {
+    reader: mpsc::Sender<Said>,
+    begun: Arc<AtomicBool>,
+}
+
+/// The reader takes no more.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+impl Live {
+    /// Nothing was told yet.
+    pub(crate) fn new(reader: mpsc::Sender<Said>) -> Self {
+        Self {
+            reader,
+            begun: Arc::default(),
+        }
+    }
+
+    /// Whether text was told: then no other tier's may follow.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
+    }
+
+    /// Tells who writes. A reader who has gone away drops the whole request, so that nothing is
+    /// left to be done about it here.
+    pub(crate) async fn asks(&self, tier: &TierName) {
+        let _gone = self.reader.send(Said::Asks(tier.clone())).await;
+    }
+
+    /// Tells a part of the text, when there is room for it.
+    pub(crate) async fn say(&self, text: String) {
+        if self.begins(&text) {
+            let _gone = self.reader.send(Said::Text(text)).await;
+        }
+    }
+
+    /// The same from a thread of its own, which it blocks.
+    ///
+    /// # Errors
+    /// When the reader has gone.
+    pub(crate) fn say_blocking(&self, text: &str) -> Result<(), Gone> {
+        if !self.begins(text) {
+            return Ok(());
+        }
+        let said = Said::Text(text.to_owned());
+        self.reader.blocking_send(said).map_err(|_| Gone)
+    }
+
+    /// Ends when the reader, though not gone, has made no room for so long: whoever writes would
+    /// wait for it for ever. While it makes room this never ends.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub(crate) async fn stalled(&self, patience: Duration) {
+        loop {
+            match tokio::time::timeout(patience, self.reader.reserve()).await {
+                Err(_elapsed) => return,
+                Ok(Err(_gone)) => std::future::pending().await,
+                Ok(Ok(_room)) => tokio::time::sleep(patience).await,
+            }
+        }
+    }
+
+    fn begins(&self, text: &str) -> bool {
+        if !text.is_empty() {
+            self.begun.store(true, Ordering::Release);
+        }
+        !text.is_empty()
+    }
+}

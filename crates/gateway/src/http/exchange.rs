@@ -1,0 +1,176 @@
+//! One request and its response: its id, and its line in the log.
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+use ledger::RequestId;
+use uuid::Uuid;
+
+use super::error::Cause;
+use super::facts::Facts;
+use super::server::Server;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The route of requests for a path that there is not; the path itself is the client's text and
+/// stays out of log and metrics.
+const NO_ROUTE: &str = "none";
+
+/// What a route knows of its request, and tells about its end.
+#[derive(Debug, Clone)]
+pub(super) struct Exchange {
+    pub(super) id: RequestId,
+    facts: Arc<OnceLock<Facts>>,
+    cause: Arc<OnceLock<Cause>>,
+}
+
+impl Exchange {
+    fn new() -> Self {
+        Self {
+            id: RequestId(Uuid::now_v7().to_string()),
+            facts: Arc::default(),
+            cause: Arc::default(),
+        }
+    }
+
+    /// Notes how it ended; the first note stands.
+    pub(super) fn ended(&self, facts: Facts) {
+        let _first = self.facts.set(facts);
+    }
+
+    /// How it ended, once that is noted.
+    pub(super) fn facts(&self) -> Option<&Facts> {
+        self.facts.get()
+    }
+
+    /// Notes what went wrong, for the log; the first note stands.
+    pub(super) fn broke(&self, cause: Option<&Cause>) {
+        if let Some(cause) = cause {
+            let _first = self.cause.set(cause.clone());
+        }
+    }
+}
+
+/// Gives each request an id, tells it in the response, and logs a line at the end: when the last
+/// byte of the response is handed to the connection, or the client has gone.
+pub(super) async fn layer(
+    State(server): State<Arc<Server>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let exchange = Exchange::new();
+    let route = request.extensions().get::<MatchedPath>();
+    let mut line = Line {
+        server,
+        exchange: exchange.clone(),
+        method: request.method().clone(),
+        route: route.map_or(NO_ROUTE, MatchedPath::as_str).to_owned(),
+        start: Instant::now(),
+        status: None,
+    };
+    request.extensions_mut().insert(exchange.clone());
+    let mut response = next.run(request).await;
+    line.status = Some(response.status().as_u16());
+    exchange.broke(response.extensions().get::<Cause>());
+    if let Ok(id) = HeaderValue::from_str(&exchange.id.0) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response.map(|body| Body::new(LoggedBody { body, _line: line }))
+}
+
+/// A line of the log, written when it is dropped.
+#[derive(Debug)]
+struct Line {
+    server: Arc<Server>,
+    exchange: Exchange,
+    method: Method,
+    route: String,
+    start: Instant,
+    /// `None` when the client went away before there was one.
+    status: Option<u16>,
+}
+
+impl Line {
+    /// Probes come every few seconds and say nothing new.
+    fn is_probe(&self) -> bool {
+        matches!(self.route.as_str(), "/healthz" | "/readyz" | "/metrics")
+    }
+
+    fn log_causes(&self) {
+        let id = &self.exchange.id.0;
+        if let Some(Cause(cause)) = self.exchange.cause.get() {
+            tracing::error!(request.id = %id, "{cause}");
+        }
+        let reason = self
+            .exchange
+            .facts()
+            .and_then(|facts| facts.reason.as_ref());
+        if let Some(reason) = reason {
+            tracing::warn!(request.id = %id, "no tier could answer: {reason}");
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if let (Ok(app), Some(status)) = (self.server.app(), self.status) {
+            app.metrics.responded(&self.route, status);
+        }
+        self.log_causes();
+        if self.is_probe() {
+            return;
+        }
+        let facts = self.exchange.facts();
+        let usage = facts.and_then(|facts| facts.usage);
+        tracing::info!(
+            request.id = %self.exchange.id.0,
+            http.method = %self.method,
+            http.route = %self.route,
+            http.status = self.status,
+            task.id = facts.map(|facts| facts.task.as_str()),
+            outcome = facts.map(|facts| facts.outcome),
+            tier.id = facts.and_then(|facts| Some(facts.tier.as_ref()?.as_str())),
+            confidence = facts.and_then(|facts| facts.confidence),
+            escalations = facts.map(|facts| facts.escalations),
+            tokens.prompt = usage.map(|usage| usage.prompt.0),
+            tokens.completion = usage.map(|usage| usage.completion.0),
+            cost_picodollars = facts.map(|facts| facts.cost.get()),
+            duration_ms = self.start.elapsed().as_secs_f64() * 1e3,
+            "request ended"
+        );
+    }
+}
+
+/// A response's body with the line that is logged when it ends.
+struct LoggedBody {
+    body: Body,
+    _line: Line,
+}
+
+impl hyper::body::Body for LoggedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

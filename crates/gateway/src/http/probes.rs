@@ -1,0 +1,31 @@
+//! What machines ask the server about itself.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+
+use super::error::HttpError;
+use super::server::Server;
+use crate::app::App;
+
+/// `GET /healthz`: the program lives.
+pub(super) async fn alive() -> &'static str {
+    "alive\n"
+}
+
+/// `GET /readyz`: requests will be answered.
+///
+/// # Errors
+/// 503 with what it is busy with until ledger, tiers and tasks are ready.
+pub(super) async fn ready(State(server): State<Arc<Server>>) -> Result<&'static str, HttpError> {
+    server.app().map(|_app| "ready\n")
+}
+
+/// `GET /metrics`, in the OpenMetrics text format.
+pub(super) async fn metrics(Extension(app): Extension<Arc<App>>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, kind)], app.metrics.page())
+}

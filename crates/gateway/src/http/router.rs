@@ -1,0 +1,40 @@
+//! Every route there is, and the layers before them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+use super::error::HttpError;
+use super::server::Server;
+use super::{admission, chat_completions, exchange, models, probes};
+
+/// The routes with their layers. A layer stands above those that are added before it.
+pub(super) fn router(server: &Arc<Server>) -> Router {
+    let layer = |server: &Arc<Server>| Arc::clone(server);
+    let answering = Router::new()
+        .route("/v1/chat/completions", post(chat_completions::complete))
+        // A place is taken last, so that only a request that will be worked on takes one, and
+        // before the body is read, so that the places bound the memory of all bodies together.
+        .route_layer(from_fn_with_state(layer(server), admission::place));
+    let keyed = Router::new()
+        .merge(answering)
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{id}", get(models::one))
+        .route("/metrics", get(probes::metrics))
+        // Who is not ready can't work; a request then takes no place.
+        .route_layer(from_fn_with_state(layer(server), admission::ready))
+        // A stranger learns nothing, not even what the server is busy with, and takes no place.
+        .route_layer(from_fn_with_state(layer(server), admission::key));
+    Router::new()
+        .merge(keyed)
+        // What probes the server has no key, and must get an answer when every place is taken.
+        .route("/healthz", get(probes::alive))
+        .route("/readyz", get(probes::ready))
+        .method_not_allowed_fallback(async || HttpError::wrong_method())
+        .fallback(async || HttpError::unknown_path())
+        // Whatever is answered, refusals too, has an id and a line in the log.
+        .layer(from_fn_with_state(layer(server), exchange::layer))
+        .with_state(layer(server))
+}

@@ -1,0 +1,113 @@
+//! A request in work: a task that answers it, and the client that waits for the answer.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use wire::openai::chat::Delivery;
+
+use super::admission::Place;
+use super::error::HttpError;
+use super::exchange::Exchange;
+use super::facts::Facts;
+use super::server::Server;
+use crate::answer::{Answered, Live, Request, Said, answer};
+use crate::app::App;
+use crate::ready::ReadyTask;
+
+/// The most pieces of text that wait for a slow reader; then whoever writes waits for it too. A
+/// piece is a token or so, and this many are more than most answers have.
+const PIECES_MAX: u64 = 4096;
+
+/// What is to be answered, and for whom.
+pub(super) struct Work {
+    pub(super) app: Arc<App>,
+    pub(super) task: Arc<ReadyTask>,
+    pub(super) request: Request,
+    pub(super) exchange: Exchange,
+}
+
+/// An answer on its way. Dropping it, as happens when the client hangs up, ends the work.
+pub(super) struct Pending {
+    /// What is told while it is written; ends when the answer is whole. Nothing comes unless it
+    /// is streamed.
+    pub(super) said: mpsc::Receiver<Said>,
+    done: oneshot::Receiver<Result<Answered, HttpError>>,
+    _gone: DropGuard,
+}
+
+impl Pending {
+    /// The end.
+    ///
+    /// # Errors
+    /// When it couldn't be recorded, or was cut off.
+    ///
+    /// # Cancel safety
+    /// When dropped it can be called again; once it has come it must not be.
+    pub(super) async fn done(&mut self) -> Result<Answered, HttpError> {
+        (&mut self.done)
+            .await
+            .unwrap_or_else(|_broken| Err(HttpError::internal()))
+    }
+}
+
+impl Work {
+    /// Begins to work. It ends with its answer, when nobody waits for it any more, or when the
+    /// server is cut off.
+    pub(super) fn start(self, server: &Server, delivery: Delivery, place: Place) -> Pending {
+        let generation = self.request.generation.or(&self.task.generation);
+        let pieces = generation.max_completion_tokens.0.clamp(1, PIECES_MAX);
+        let (reader, said) = mpsc::channel(usize::try_from(pieces).unwrap_or(1));
+        let live = match delivery {
+            Delivery::Streamed => Some(Live::new(reader)),
+            Delivery::Whole => None,
+        };
+        let (reply, done) = oneshot::channel();
+        let gone = server.cut.child_token();
+        let guard = gone.clone().drop_guard();
+        let patience = server.body_timeout;
+        server.work.spawn(async move {
+            let result = tokio::select! {
+                biased;
+                () = gone.cancelled() => Err(HttpError::stopping()),
+                () = stalled(live.as_ref(), patience) => Err(HttpError::reader_stalled()),
+                answered = answer(&self.app, &self.task, &self.request, live.as_ref()) => {
+                    answered.map_err(|error| HttpError::not_recorded(&error))
+                }
+            };
+            self.note(&result, &gone);
+            // The reader of a stream waits for the last sender to go before it takes the end.
+            drop(live);
+            let _gone = reply.send(result);
+            drop(place);
+        });
+        Pending {
+            said,
+            done,
+            _gone: guard,
+        }
+    }
+
+    fn note(&self, result: &Result<Answered, HttpError>, gone: &CancellationToken) {
+        match result {
+            Ok(answered) => self.exchange.ended(Facts::of(&self.task, answered)),
+            Err(error) => {
+                self.exchange.broke(error.cause());
+                let outcome = if gone.is_cancelled() {
+                    "cancelled"
+                } else {
+                    "failed"
+                };
+                let task = self.task.task.name.as_str();
+                self.app.metrics.request_ended(task, outcome);
+            }
+        }
+    }
+}
+
+async fn stalled(live: Option<&Live>, patience: std::time::Duration) {
+    match live {
+        Some(live) => live.stalled(patience).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,35 @@
+//! `tiergate serve`.
+
+mod answers;
+mod keys;
+mod life;
+mod limits;
+mod refusals;
+mod streams;
+
+use serde_json::{Value, json};
+
+use crate::workplace::{LLAMA, config, documents};
+
+/// A config with the task `classify`, the starter model and these sections.
+fn with(tiers: &[&str], sections: &str, task: &str) -> String {
+    config(tiers, &format!("{LLAMA}{sections}"), task)
+}
+
+/// A request with one message of a user.
+fn asks(model: &str, text: &str) -> Value {
+    json!({"model": model, "messages": [{"role": "user", "content": text}]})
+}
+
+/// The same request with a field more.
+fn and(mut request: Value, field: &str, value: impl Into<Value>) -> Value {
+    request[field] = value.into();
+    request
+}
+
+/// A document of the demo, and the matter that it is about.
+fn document(index: usize) -> (String, String) {
+    let document = &documents()[index];
+    let text = |field: &str| document[field].as_str().unwrap().to_owned();
+    (text("text"), text("classify"))
+}
