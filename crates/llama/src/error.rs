@@ -34,6 +34,51 @@ pub enum ModelError {
         /// What is needed, and what is supported.
         fault: String,
     },
+    /// The machine, or the limit given, has too little memory. Nothing was loaded.
+    #[error(
+        "{model}: it needs {} of memory ({} for its weights, {} for each 1,000 tokens of a \
+         conversation) and {} are available; take a smaller model or quantisation, or close other \
+         programs",
+        gigabytes(need.total_bytes()), gigabytes(need.weights_bytes),
+        gigabytes(need.position_bytes * 1000), gigabytes(*available_bytes)
+    )]
+    Memory {
+        /// The file, or the name given with the bytes.
+        model: String,
+        /// What the model needs.
+        need: MemoryNeed,
+        /// What there is.
+        available_bytes: u64,
+    },
+}
+
+/// The memory that a model needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryNeed {
+    /// The weights, as they lie in memory.
+    pub weights_bytes: u64,
+    /// The keys and values of one token of a conversation.
+    pub position_bytes: u64,
+    /// What computing takes beside.
+    pub scratch_bytes: u64,
+    /// Tokens that [`MemoryNeed::total_bytes`] counts: a conversation of middling length.
+    pub positions: u64,
+}
+
+impl MemoryNeed {
+    /// What must be there for the model to be of use: weights, one conversation, and what
+    /// computing takes.
+    pub fn total_bytes(&self) -> u64 {
+        let conversation = self.position_bytes.saturating_mul(self.positions);
+        self.weights_bytes
+            .saturating_add(conversation)
+            .saturating_add(self.scratch_bytes)
+    }
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.2} GB", bytes as f64 / 1e9)
 }
 
 /// A place in a GGUF file.
@@ -73,6 +118,8 @@ pub(crate) struct Fault {
     place: Place,
     message: String,
     unsupported: bool,
+    /// The bytes ended too early.
+    pub(crate) cut_off: bool,
 }
 
 pub(crate) type Parsed<T> = Result<T, Fault>;
@@ -83,6 +130,7 @@ impl Fault {
             place,
             message: message.into(),
             unsupported: false,
+            cut_off: false,
         }
     }
 
@@ -91,6 +139,15 @@ impl Fault {
             place,
             message: message.into(),
             unsupported: true,
+            cut_off: false,
+        }
+    }
+
+    /// The same fault, because the bytes ended too early.
+    pub(crate) fn cut_off(self) -> Self {
+        Self {
+            cut_off: true,
+            ..self
         }
     }
 

@@ -2,14 +2,15 @@
 //!
 //! Tokens of several sequences are computed together, as rows of the same matrices, so that the
 //! weights are read once for all of them. Each row's result depends on its own sequence alone, to
-//! the bit.
+//! the bit. Every step is a list of independent items for the threads of a [`Team`].
 
 use crate::cancel::Cancel;
 use crate::error::RequestError;
 use crate::kernels::{
-    Activations, AddAssign, Attention, Lanes, Matrix, Product, Queries, RmsNorm, SwiGlu, multiply,
+    Activations, AddAssign, Attention, Compute, Forms, KvBlocks, LANES, Lanes, Matrix, Panel,
+    Product, Queries, RmsNorm, SwiGlu, Team, multiply,
 };
-use crate::kv_cache::KvCache;
+use crate::kv_cache::{HeadPages, KvCache, OpenPage};
 use crate::model::{Layer, Model};
 use crate::tokenizer::TokenId;
 use std::ops::Range;
@@ -30,29 +31,23 @@ pub(crate) struct Scratch {
     /// What the next matrices multiply.
     input: Activations,
     /// (rows, n_heads * head_dim)
-    q: Vec<f32>,
+    q: Panel,
     /// (rows, n_kv_heads * head_dim)
-    k: Vec<f32>,
+    k: Panel,
     /// (rows, n_kv_heads * value_dim)
-    v: Vec<f32>,
+    v: Panel,
+    /// (n_kv_heads, rows, heads of the group, value_chunks)
+    mixed: Vec<Lanes>,
     /// (rows, hidden_dim)
-    gate: Vec<f32>,
+    gate: Panel,
     /// (rows, hidden_dim)
-    up: Vec<f32>,
+    up: Panel,
     /// (rows, dim): what a block adds to the residual stream
-    delta: Vec<f32>,
+    delta: Panel,
     /// (rows, rope_dim / 2) of cosine and sine
     turns: Vec<(f32, f32)>,
-    scores: Vec<Lanes>,
-    head_queries: HeadQueries,
-}
-
-/// The queries of one key head's group, gathered.
-#[derive(Default)]
-struct HeadQueries {
-    vectors: Vec<f32>,
-    lengths: Vec<usize>,
-    out: Vec<Lanes>,
+    /// (rows, vocabulary)
+    logits: Panel,
 }
 
 /// One row of the batch.
@@ -63,10 +58,17 @@ struct Row {
     wanted: bool,
 }
 
-/// The forward pass of one model on a number of threads.
+/// Whether the last block's output is still to be added to the residual stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Delta {
+    Add,
+    None,
+}
+
+/// The forward pass of one model on a team's threads.
 pub(crate) struct Forward<'a> {
     pub(crate) model: &'a Model,
-    pub(crate) threads: usize,
+    pub(crate) team: &'a Team,
     pub(crate) cancel: &'a Cancel,
 }
 
@@ -82,55 +84,62 @@ impl Forward<'_> {
         batch: &mut [Sequence<'_>],
         scratch: &mut Scratch,
     ) -> Result<Vec<f32>, RequestError> {
-        let mut rows = self.rows(batch);
+        let mut rows = rows_of(batch);
         self.embed(batch, scratch);
         self.turns(&rows, scratch);
         for sequence in batch.iter_mut() {
             sequence.cache.reserve(sequence.tokens.len());
         }
         let layers = &self.model.weights.layers;
+        let mut delta = Delta::None;
         for (index, layer) in layers.iter().enumerate() {
             self.cancel.check()?;
-            self.keys_and_values(index, layer, &rows, (batch, scratch));
-            if index + 1 == layers.len() {
-                // What is not wanted is not computed beyond its keys and values.
-                self.keep_wanted(&mut rows, scratch);
-            }
+            self.project((index, delta), &mut rows, batch, scratch);
             if rows.is_empty() {
                 break;
             }
-            self.attend(index, layer, &rows, (batch, scratch));
-            self.feed_forward(layer, scratch);
+            self.attend(index, &rows, batch, scratch);
+            self.feed_forward(layer, &rows, scratch);
+            delta = Delta::Add;
         }
         for sequence in batch {
             sequence.cache.advance(sequence.tokens.len());
         }
         let mut out = vec![0.0; rows.len() * self.model.config.dim];
-        self.normalise(&scratch.x, &self.model.weights.output_norm, &mut out);
+        let chunks = out.chunks_exact_mut(self.model.config.dim);
+        for ((row, out), x) in chunks.enumerate().zip(self.x_rows(scratch)) {
+            self.add_and_normalise(
+                (x, &scratch.delta, row),
+                delta,
+                &self.model.weights.output_norm,
+                out,
+            );
+        }
         Ok(out)
     }
 
-    /// `logits` (rows, vocabulary) of `outputs` (rows, dim).
-    pub(crate) fn logits(&self, outputs: &[f32], scratch: &mut Scratch) -> Vec<f32> {
-        let head = self.model.weights.head();
-        let rows = outputs.len() / self.model.config.dim;
-        scratch.input.resize(rows, self.model.config.dim);
-        scratch.input.floats.copy_from_slice(outputs);
-        let mut logits = vec![0.0; rows * head.rows];
-        self.multiply(&mut scratch.input, &mut [(head, &mut logits)]);
-        logits
+    /// The logits of `outputs` (rows, dim), as a panel (rows, vocabulary).
+    pub(crate) fn logits<'s>(&self, outputs: &[f32], scratch: &'s mut Scratch) -> &'s Panel {
+        let (head, dim) = (self.model.weights.head(), self.model.config.dim);
+        let shape = (outputs.len() / dim, dim, head.wants());
+        let fill = |_: &mut [f32], row: usize, to: &mut [f32]| {
+            to.copy_from_slice(&outputs[row * dim..][..dim]);
+        };
+        scratch.input.prepare(self.compute(), shape, &mut [], fill);
+        let out = &mut scratch.logits;
+        multiply(
+            self.compute(),
+            &scratch.input,
+            vec![Product { matrix: head, out }],
+        );
+        &scratch.logits
     }
 
-    fn rows(&self, batch: &[Sequence<'_>]) -> Vec<Row> {
-        let of_sequence = |(sequence, s): (usize, &Sequence<'_>)| {
-            let (start, wanted) = (s.cache.len(), s.wanted.clone());
-            (0..s.tokens.len()).map(move |i| Row {
-                sequence,
-                position: start + i,
-                wanted: wanted.contains(&i),
-            })
-        };
-        batch.iter().enumerate().flat_map(of_sequence).collect()
+    fn compute(&self) -> Compute<'_> {
+        Compute {
+            instructions: self.model.instructions,
+            team: self.team,
+        }
     }
 
     fn embed(&self, batch: &[Sequence<'_>], scratch: &mut Scratch) {
@@ -156,6 +165,30 @@ impl Forward<'_> {
         }
     }
 
+    /// The rows of the residual stream, to be changed one after the other.
+    fn x_rows<'s>(&self, scratch: &'s Scratch) -> impl Iterator<Item = &'s [f32]> {
+        scratch.x.chunks_exact(self.model.config.dim)
+    }
+
+    /// `out` = the norm of row `row` of the residual stream, what a block left for it included.
+    fn add_and_normalise(
+        &self,
+        (x, y, row): (&[f32], &Panel, usize),
+        delta: Delta,
+        weight: &[f32],
+        out: &mut [f32],
+    ) {
+        let mut x = x.to_vec();
+        self.add_delta(&mut x, (delta, y, row));
+        self.normalise(&x, weight, out);
+    }
+
+    fn add_delta(&self, x: &mut [f32], (delta, y, row): (Delta, &Panel, usize)) {
+        if delta == Delta::Add {
+            self.model.instructions.run(AddAssign { x, y, row });
+        }
+    }
+
     fn normalise(&self, x: &[f32], weight: &[f32], out: &mut [f32]) {
         let epsilon = self.model.config.norm_epsilon;
         self.model.instructions.run(RmsNorm {
@@ -166,41 +199,93 @@ impl Forward<'_> {
         });
     }
 
-    fn multiply(&self, input: &mut Activations, products: &mut [(&Matrix, &mut Vec<f32>)]) {
-        let rows = input.rows();
-        let mut products: Vec<Product<'_>> = products
-            .iter_mut()
-            .map(|(matrix, out)| {
-                out.resize(rows * matrix.rows, 0.0);
-                Product { matrix, out }
-            })
-            .collect();
-        multiply(self.model.instructions, self.threads, input, &mut products);
+    /// Makes the norm of the residual stream the input, what the last block left included.
+    fn prepare_norm(&self, (delta, weight, forms): (Delta, &[f32], Forms), scratch: &mut Scratch) {
+        let dim = self.model.config.dim;
+        let shape = (scratch.x.len() / dim, dim, forms);
+        let y = &scratch.delta;
+        let fill = |x: &mut [f32], row: usize, out: &mut [f32]| {
+            self.add_delta(x, (delta, y, row));
+            self.normalise(x, weight, out);
+        };
+        scratch
+            .input
+            .prepare(self.compute(), shape, &mut scratch.x, fill);
     }
 
-    /// Computes and stores the keys and values of all rows; leaves the queries in `q`.
-    fn keys_and_values(
+    /// Computes queries, keys and values and stores the latter two. In the last layer what is not
+    /// wanted is not computed beyond its keys and values.
+    fn project(
         &self,
-        index: usize,
-        layer: &Layer,
-        rows: &[Row],
-        (batch, scratch): (&mut [Sequence<'_>], &mut Scratch),
+        (index, delta): (usize, Delta),
+        rows: &mut Vec<Row>,
+        batch: &mut [Sequence<'_>],
+        scratch: &mut Scratch,
     ) {
-        let config = &self.model.config;
-        scratch.input.resize(rows.len(), config.dim);
-        self.normalise(&scratch.x, &layer.attention_norm, &mut scratch.input.floats);
-        let products: &mut [(&Matrix, &mut Vec<f32>)] =
-            &mut [(&layer.wk, &mut scratch.k), (&layer.wv, &mut scratch.v)];
-        self.multiply(&mut scratch.input, products);
-        let kv_width = config.n_kv_heads * config.head_dim;
-        rotate(&mut scratch.k, &scratch.turns, (kv_width, config.head_dim));
-        let keys = scratch.k.chunks_exact(kv_width);
-        let values = scratch.v.chunks_exact(config.n_kv_heads * config.value_dim);
-        for (row, (keys, values)) in rows.iter().zip(keys.zip(values)) {
-            batch[row.sequence]
-                .cache
-                .write(index, row.position, keys, values);
+        let layers = &self.model.weights.layers;
+        let layer = &layers[index];
+        let last = index + 1 == layers.len();
+        let weight = layer.attention_norm.as_slice();
+        let whole = !last || rows.iter().all(|row| row.wanted);
+        let forms = wanted_forms(&[&layer.wq, &layer.wk, &layer.wv]);
+        self.prepare_norm((delta, weight, forms), scratch);
+        let mut products = vec![
+            product(&layer.wk, &mut scratch.k),
+            product(&layer.wv, &mut scratch.v),
+        ];
+        if whole {
+            products.push(product(&layer.wq, &mut scratch.q));
         }
+        multiply(self.compute(), &scratch.input, products);
+        self.store(index, rows, batch, scratch);
+        if !whole {
+            self.keep_wanted(rows, scratch);
+            self.prepare_norm((Delta::None, weight, layer.wq.wants()), scratch);
+            let products = vec![product(&layer.wq, &mut scratch.q)];
+            multiply(self.compute(), &scratch.input, products);
+        }
+    }
+
+    /// Rotates the keys and writes keys and values to their sequences' caches.
+    fn store(&self, layer: usize, rows: &[Row], batch: &mut [Sequence<'_>], scratch: &Scratch) {
+        struct PageJob<'a> {
+            page: OpenPage<'a>,
+            /// The row of position 0, as it were.
+            row_of_zero: isize,
+            end: usize,
+        }
+        let config = &self.model.config;
+        let mut jobs = Vec::new();
+        let mut first_row = 0;
+        for sequence in batch.iter_mut() {
+            let (start, count) = (sequence.cache.len(), sequence.tokens.len());
+            let row_of_zero = first_row - start.cast_signed();
+            let end = start + count;
+            jobs.extend(sequence.cache.open_pages().into_iter().map(|page| PageJob {
+                page,
+                row_of_zero,
+                end,
+            }));
+            first_row += count.cast_signed();
+        }
+        let make = || {
+            (
+                vec![0.0; config.n_kv_heads * config.head_dim],
+                vec![0.0; config.n_kv_heads * config.value_dim],
+            )
+        };
+        let pairs = scratch.turns.len() / rows.len().max(1);
+        self.team
+            .each(jobs.into_iter(), make, |(keys, values), mut job| {
+                for position in job.page.positions(job.end) {
+                    let row = (job.row_of_zero + position.cast_signed()).cast_unsigned();
+                    scratch.k.copy(row, 0, keys);
+                    scratch.v.copy(row, 0, values);
+                    let turns = &scratch.turns[row * pairs..][..pairs];
+                    rotate(keys, turns, config.head_dim);
+                    job.page.write(layer, position, keys, values);
+                }
+            });
     }
 
     fn keep_wanted(&self, rows: &mut Vec<Row>, scratch: &mut Scratch) {
@@ -210,145 +295,185 @@ impl Forward<'_> {
         for (i, row) in rows.iter().enumerate() {
             if row.wanted {
                 scratch.x.copy_within(i * dim..(i + 1) * dim, kept * dim);
-                scratch
-                    .input
-                    .floats
-                    .copy_within(i * dim..(i + 1) * dim, kept * dim);
-                scratch
-                    .turns
-                    .copy_within(i * pairs..(i + 1) * pairs, kept * pairs);
+                let turns = i * pairs..(i + 1) * pairs;
+                scratch.turns.copy_within(turns, kept * pairs);
                 kept += 1;
             }
         }
         scratch.x.truncate(kept * dim);
         scratch.turns.truncate(kept * pairs);
-        scratch.input.resize(kept, dim);
         rows.retain(|row| row.wanted);
     }
 
-    /// Adds the attention block's output to the residual stream.
-    fn attend(
-        &self,
-        index: usize,
-        layer: &Layer,
-        rows: &[Row],
-        (batch, scratch): (&mut [Sequence<'_>], &mut Scratch),
-    ) {
+    /// Leaves the attention block's output in `delta`.
+    fn attend(&self, index: usize, rows: &[Row], batch: &[Sequence<'_>], scratch: &mut Scratch) {
+        /// Rows of one sequence that a thread takes at once.
+        const ROWS: usize = 16;
         let config = &self.model.config;
-        let q_width = config.n_heads * config.head_dim;
-        self.multiply(&mut scratch.input, &mut [(&layer.wq, &mut scratch.q)]);
-        rotate(&mut scratch.q, &scratch.turns, (q_width, config.head_dim));
-        scratch
-            .input
-            .resize(rows.len(), config.n_heads * config.value_dim);
-        let mut first = 0;
-        for same in rows.chunk_by(|a, b| a.sequence == b.sequence) {
-            let cache = &*batch[same[0].sequence].cache;
-            for kv_head in 0..config.n_kv_heads {
-                self.attend_head((index, kv_head), (first, same), cache, scratch);
-            }
-            first += same.len();
-        }
-        self.multiply(&mut scratch.input, &mut [(&layer.wo, &mut scratch.delta)]);
-        self.add_delta(scratch);
+        let chunks = self.model.page_shape().value_chunks();
+        let group = config.n_heads / config.n_kv_heads;
+        let lanes = rows.len() * group * chunks;
+        scratch.mixed.resize(config.n_kv_heads * lanes, Lanes::ZERO);
+        let (q, turns) = (&scratch.q, scratch.turns.as_slice());
+        let heads = scratch.mixed.chunks_exact_mut(lanes).enumerate();
+        let jobs = heads.flat_map(|(kv_head, mut rest)| {
+            let mut first = 0;
+            rows.chunk_by(|a, b| a.sequence == b.sequence)
+                .flat_map(|same| same.chunks(ROWS))
+                .map(move |rows| {
+                    let (out, later) =
+                        std::mem::take(&mut rest).split_at_mut(rows.len() * group * chunks);
+                    rest = later;
+                    first += rows.len();
+                    HeadJob {
+                        place: (index, kv_head),
+                        first: first - rows.len(),
+                        rows,
+                        out,
+                    }
+                })
+        });
+        let make = || (Vec::new(), Vec::new());
+        self.team.each(jobs, make, |(vectors, lengths), job| {
+            let cache = &*batch[job.rows[0].sequence].cache;
+            self.attend_head(job, cache, (q, turns), (vectors, lengths));
+        });
+        self.project_mixed(&self.model.weights.layers[index], rows.len(), scratch);
     }
 
     /// Attention of the queries that share one key head, for some rows of one sequence.
     fn attend_head(
         &self,
-        (layer, kv_head): (usize, usize),
-        (first, rows): (usize, &[Row]),
+        job: HeadJob<'_>,
         cache: &KvCache,
-        scratch: &mut Scratch,
+        (q, turns): (&Panel, &[(f32, f32)]),
+        (vectors, lengths): (&mut Vec<f32>, &mut Vec<usize>),
     ) {
         let config = &self.model.config;
         let group = config.n_heads / config.n_kv_heads;
-        let value_chunks = self.model.page_shape().value_chunks();
-        let HeadQueries {
-            vectors,
-            lengths,
-            out,
-        } = &mut scratch.head_queries;
-        vectors.clear();
+        let (head_dim, pairs) = (config.head_dim, self.model.rope.0.len());
+        let (layer, kv_head) = job.place;
+        vectors.resize(job.rows.len() * group * head_dim, 0.0);
         lengths.clear();
-        let (head_dim, value_dim) = (config.head_dim, config.value_dim);
-        let q_width = config.n_heads * head_dim;
-        for (i, row) in rows.iter().enumerate() {
-            let heads = (first + i) * q_width + kv_head * group * head_dim;
-            vectors.extend_from_slice(&scratch.q[heads..][..group * head_dim]);
+        for (i, row) in job.rows.iter().enumerate() {
+            let heads = &mut vectors[i * group * head_dim..][..group * head_dim];
+            q.copy(job.first + i, kv_head * group * head_dim, heads);
+            rotate(heads, &turns[(job.first + i) * pairs..][..pairs], head_dim);
             lengths.extend(std::iter::repeat_n(row.position + 1, group));
         }
-        out.resize(lengths.len() * value_chunks, Lanes::ZERO);
-        self.model.instructions.run(Attention {
-            blocks: cache.head(layer, kv_head),
-            head_dim,
-            value_chunks,
-            scale: 1.0 / (head_dim as f32).sqrt(),
-            queries: Queries {
-                vectors,
-                lengths,
-                out,
-            },
-            scores: &mut scratch.scores,
-        });
-        let out_width = config.n_heads * value_dim;
-        for (query, out) in out.chunks_exact(value_chunks).enumerate() {
-            let (row, head) = (first + query / group, kv_head * group + query % group);
-            let to = &mut scratch.input.floats[row * out_width + head * value_dim..][..value_dim];
-            for (to, lanes) in to.chunks_mut(crate::kernels::LANES).zip(out) {
-                to.copy_from_slice(&lanes.0[..to.len()]);
-            }
+        let queries = Queries {
+            vectors,
+            lengths,
+            out: job.out,
+        };
+        match cache.head(layer, kv_head) {
+            HeadPages::Half(blocks) => self.run_attention(blocks, queries),
+            HeadPages::Single(blocks) => self.run_attention(blocks, queries),
         }
     }
 
-    /// Adds the feed-forward block's output to the residual stream.
-    fn feed_forward(&self, layer: &Layer, scratch: &mut Scratch) {
-        let config = &self.model.config;
-        let rows = scratch.x.len() / config.dim;
-        scratch.input.resize(rows, config.dim);
-        self.normalise(&scratch.x, &layer.ffn_norm, &mut scratch.input.floats);
-        let products: &mut [(&Matrix, &mut Vec<f32>)] = &mut [
-            (&layer.w_gate, &mut scratch.gate),
-            (&layer.w_up, &mut scratch.up),
-        ];
-        self.multiply(&mut scratch.input, products);
-        scratch.input.resize(rows, config.hidden_dim);
-        let out = &mut scratch.input.floats;
-        self.model.instructions.run(SwiGlu {
-            gate: &scratch.gate,
-            up: &scratch.up,
-            out,
+    fn run_attention(&self, blocks: impl KvBlocks, queries: Queries<'_>) {
+        let head_dim = self.model.config.head_dim;
+        self.model.instructions.run(Attention {
+            blocks,
+            head_dim,
+            value_chunks: self.model.page_shape().value_chunks(),
+            scale: 1.0 / (head_dim as f32).sqrt(),
+            queries,
         });
-        self.multiply(
-            &mut scratch.input,
-            &mut [(&layer.w_down, &mut scratch.delta)],
-        );
-        self.add_delta(scratch);
     }
 
-    fn add_delta(&self, scratch: &mut Scratch) {
-        self.model.instructions.run(AddAssign {
-            x: &mut scratch.x,
-            y: &scratch.delta,
-        });
+    /// `delta` = `wo` times what the heads mixed.
+    fn project_mixed(&self, layer: &Layer, rows: usize, scratch: &mut Scratch) {
+        let config = &self.model.config;
+        let (group, value_dim) = (config.n_heads / config.n_kv_heads, config.value_dim);
+        let chunks = self.model.page_shape().value_chunks();
+        let mixed = &scratch.mixed;
+        let fill = |_: &mut [f32], row: usize, to: &mut [f32]| {
+            for (head, to) in to.chunks_exact_mut(value_dim).enumerate() {
+                let (kv_head, query) = (head / group, head % group);
+                let from = &mixed[((kv_head * rows + row) * group + query) * chunks..][..chunks];
+                for (to, lanes) in to.chunks_mut(LANES).zip(from) {
+                    to.copy_from_slice(&lanes.0[..to.len()]);
+                }
+            }
+        };
+        let shape = (rows, config.n_heads * value_dim, layer.wo.wants());
+        scratch.input.prepare(self.compute(), shape, &mut [], fill);
+        let products = vec![product(&layer.wo, &mut scratch.delta)];
+        multiply(self.compute(), &scratch.input, products);
+    }
+
+    /// Adds what attention left to the residual stream; leaves the feed-forward block's output in
+    /// `delta`.
+    fn feed_forward(&self, layer: &Layer, rows: &[Row], scratch: &mut Scratch) {
+        let forms = wanted_forms(&[&layer.w_gate, &layer.w_up]);
+        self.prepare_norm((Delta::Add, &layer.ffn_norm, forms), scratch);
+        let products = vec![
+            product(&layer.w_gate, &mut scratch.gate),
+            product(&layer.w_up, &mut scratch.up),
+        ];
+        multiply(self.compute(), &scratch.input, products);
+        let (gate, up) = (&scratch.gate, &scratch.up);
+        let fill = |_: &mut [f32], row: usize, out: &mut [f32]| {
+            self.model.instructions.run(SwiGlu { gate, up, row, out });
+        };
+        let shape = (
+            rows.len(),
+            self.model.config.hidden_dim,
+            layer.w_down.wants(),
+        );
+        scratch.input.prepare(self.compute(), shape, &mut [], fill);
+        let products = vec![product(&layer.w_down, &mut scratch.delta)];
+        multiply(self.compute(), &scratch.input, products);
     }
 }
 
-/// Turns the first dimensions of each head, two by two, by its row's angles: `x` (rows, width) of
-/// heads of `head_dim`, `turns` (rows, rope_dim / 2).
-fn rotate(x: &mut [f32], turns: &[(f32, f32)], (width, head_dim): (usize, usize)) {
-    let rows = x.len() / width;
-    let pairs = turns.len().checked_div(rows).unwrap_or(0);
-    for (x, turns) in x
-        .chunks_exact_mut(width)
-        .zip(turns.chunks_exact(pairs.max(1)))
-    {
-        for head in x.chunks_exact_mut(head_dim) {
-            for (pair, (cos, sin)) in head.chunks_exact_mut(2).zip(turns) {
-                let (a, b) = (pair[0], pair[1]);
-                pair[0] = a * cos - b * sin;
-                pair[1] = a * sin + b * cos;
-            }
+/// Attention of one key head for some rows of one sequence.
+struct HeadJob<'a> {
+    /// Layer and key head.
+    place: (usize, usize),
+    /// The number of the first row.
+    first: usize,
+    rows: &'a [Row],
+    /// (rows, heads of the group, value_chunks)
+    out: &'a mut [Lanes],
+}
+
+fn rows_of(batch: &[Sequence<'_>]) -> Vec<Row> {
+    let of_sequence = |(sequence, s): (usize, &Sequence<'_>)| {
+        let (start, wanted) = (s.cache.len(), s.wanted.clone());
+        (0..s.tokens.len()).map(move |i| Row {
+            sequence,
+            position: start + i,
+            wanted: wanted.contains(&i),
+        })
+    };
+    batch.iter().enumerate().flat_map(of_sequence).collect()
+}
+
+fn product<'a>(matrix: &'a Matrix, out: &'a mut Panel) -> Product<'a> {
+    Product { matrix, out }
+}
+
+/// The forms of the activations that any of the matrices wants.
+fn wanted_forms(matrices: &[&Matrix]) -> Forms {
+    matrices.iter().fold(Forms::default(), |forms, matrix| {
+        let more = matrix.wants();
+        Forms {
+            floats: forms.floats | more.floats,
+            blocks: forms.blocks | more.blocks,
+        }
+    })
+}
+
+/// Turns the first dimensions of each head of a row, two by two, by the row's angles.
+fn rotate(x: &mut [f32], turns: &[(f32, f32)], head_dim: usize) {
+    for head in x.chunks_exact_mut(head_dim) {
+        for (pair, (cos, sin)) in head.chunks_exact_mut(2).zip(turns) {
+            let (a, b) = (pair[0], pair[1]);
+            pair[0] = a * cos - b * sin;
+            pair[1] = a * sin + b * cos;
         }
     }
 }

@@ -84,7 +84,7 @@ impl Session {
         } else {
             0.0
         };
-        let mut sampler = Sampler::new(temperature, options.seed);
+        let mut sampler = Sampler::new(temperature, options.seed, model.instructions());
         let mut stream = TextStream::new();
         let mut text = HeldText::new(&options.stop);
         let mut generated = Generated {

@@ -10,8 +10,11 @@
 //! Keys are transposed so that the sixteen lanes of a kernel are sixteen positions. Pages are
 //! shared by reference: a copy of a cache costs one pointer for each page, and the first write to
 //! a shared page (only ever the last, half-filled one) copies that page alone.
+//!
+//! Numbers are kept in half precision, as other engines do, but where the model's own weights are
+//! single precision throughout.
 
-use crate::kernels::{KvBlocks, LANES, Lanes};
+use crate::kernels::{HalfLanes, KvBlocks, KvLanes, LANES, Lanes};
 use std::sync::Arc;
 
 /// The sizes of a page, the same for all pages of a model.
@@ -21,11 +24,32 @@ pub(crate) struct PageShape {
     pub(crate) n_kv_heads: usize,
     pub(crate) head_dim: usize,
     pub(crate) value_dim: usize,
+    pub(crate) precision: Precision,
+}
+
+/// How a cache stores its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Precision {
+    Half,
+    Single,
 }
 
 impl PageShape {
     pub(crate) fn value_chunks(self) -> usize {
         self.value_dim.div_ceil(LANES)
+    }
+
+    /// Bytes of the keys and values of one position.
+    pub(crate) fn position_bytes(self) -> usize {
+        let number = match self.precision {
+            Precision::Half => 2,
+            Precision::Single => 4,
+        };
+        // Before a file's tensors are looked at, its sizes may be anything.
+        let lanes_per_head = self.lanes_per_head();
+        [self.n_layers, self.n_kv_heads, lanes_per_head]
+            .iter()
+            .fold(number, |product: usize, n| product.saturating_mul(*n))
     }
 
     fn lanes_per_head(self) -> usize {
@@ -45,15 +69,26 @@ impl PageShape {
 #[derive(Clone)]
 pub(crate) struct KvCache {
     shape: PageShape,
-    pages: Vec<Arc<Vec<Lanes>>>,
+    pages: Pages,
     len: usize,
+}
+
+/// Pages of one precision or the other.
+#[derive(Clone)]
+enum Pages {
+    Half(Vec<Arc<Vec<HalfLanes>>>),
+    Single(Vec<Arc<Vec<Lanes>>>),
 }
 
 impl KvCache {
     pub(crate) fn new(shape: PageShape) -> Self {
+        let pages = match shape.precision {
+            Precision::Half => Pages::Half(Vec::new()),
+            Precision::Single => Pages::Single(Vec::new()),
+        };
         Self {
             shape,
-            pages: Vec::new(),
+            pages,
             len: 0,
         }
     }
@@ -65,14 +100,11 @@ impl KvCache {
 
     /// Makes room for `count` more positions; they count as filled after [`KvCache::advance`].
     pub(crate) fn reserve(&mut self, count: usize) {
-        let pages = (self.len + count).div_ceil(LANES);
-        while self.pages.len() < pages {
-            self.pages
-                .push(Arc::new(vec![Lanes::ZERO; self.shape.lanes()]));
-        }
-        // The copies, if any, are made here and not in the middle of a layer.
-        for page in &mut self.pages[self.len / LANES..pages] {
-            Arc::make_mut(page);
+        let (first, last) = (self.len / LANES, (self.len + count).div_ceil(LANES));
+        let lanes = self.shape.lanes();
+        match &mut self.pages {
+            Pages::Half(pages) => reserve(pages, first..last, lanes),
+            Pages::Single(pages) => reserve(pages, first..last, lanes),
         }
     }
 
@@ -83,57 +115,151 @@ impl KvCache {
     /// Forgets all positions from `len` on.
     pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
-        self.pages.truncate(self.len.div_ceil(LANES));
+        let pages = self.len.div_ceil(LANES);
+        match &mut self.pages {
+            Pages::Half(all) => all.truncate(pages),
+            Pages::Single(all) => all.truncate(pages),
+        }
     }
 
-    /// Writes one position of a layer: `keys` (n_kv_heads, head_dim), `values`
-    /// (n_kv_heads, value_dim). The position must have been reserved.
-    pub(crate) fn write(&mut self, layer: usize, position: usize, keys: &[f32], values: &[f32]) {
-        let shape = self.shape;
-        let slot = position % LANES;
-        let page = Arc::make_mut(&mut self.pages[position / LANES]);
-        let keys = keys.chunks_exact(shape.head_dim);
-        let values = values.chunks_exact(shape.value_dim);
-        for (head, (key, value)) in keys.zip(values).enumerate() {
-            let room = &mut page[shape.offset(layer, head)..][..shape.lanes_per_head()];
-            let (key_room, value_room) = room.split_at_mut(shape.head_dim);
-            for (lanes, k) in key_room.iter_mut().zip(key) {
-                lanes.0[slot] = *k;
+    /// The pages of the positions reserved but not filled, to be written independently.
+    pub(crate) fn open_pages(&mut self) -> Vec<OpenPage<'_>> {
+        let (shape, filled) = (self.shape, self.len);
+        let first = filled / LANES;
+        let positions = |index: usize| (index * LANES).max(filled);
+        let mut open = Vec::new();
+        // `reserve` has made these pages this cache's own.
+        match &mut self.pages {
+            Pages::Half(pages) => {
+                for (i, page) in pages.iter_mut().enumerate().skip(first) {
+                    let room = Arc::get_mut(page).map(|page| Room::Half(page));
+                    open.extend(OpenPage::new(shape, positions(i), room));
+                }
             }
-            let chunks = shape.value_chunks();
-            let value_room = &mut value_room[slot * chunks..][..chunks];
-            for (lanes, v) in value_room.iter_mut().zip(value.chunks(LANES)) {
-                lanes.0[..v.len()].copy_from_slice(v);
+            Pages::Single(pages) => {
+                for (i, page) in pages.iter_mut().enumerate().skip(first) {
+                    let room = Arc::get_mut(page).map(|page| Room::Single(page));
+                    open.extend(OpenPage::new(shape, positions(i), room));
+                }
             }
         }
+        open
     }
 
     /// What attention reads for one head of one layer.
     pub(crate) fn head(&self, layer: usize, head: usize) -> HeadPages<'_> {
-        HeadPages {
-            shape: self.shape,
-            pages: &self.pages,
-            offset: self.shape.offset(layer, head),
+        let (shape, offset) = (self.shape, self.shape.offset(layer, head));
+        match &self.pages {
+            Pages::Half(pages) => HeadPages::Half(HeadLanes {
+                shape,
+                pages,
+                offset,
+            }),
+            Pages::Single(pages) => HeadPages::Single(HeadLanes {
+                shape,
+                pages,
+                offset,
+            }),
+        }
+    }
+}
+
+fn reserve<L: KvLanes>(pages: &mut Vec<Arc<Vec<L>>>, range: std::ops::Range<usize>, lanes: usize) {
+    while pages.len() < range.end {
+        pages.push(Arc::new(vec![L::ZERO; lanes]));
+    }
+    // The copies, if any, are made here and not in the middle of a layer.
+    for page in &mut pages[range] {
+        Arc::make_mut(page);
+    }
+}
+
+/// A page that is being filled.
+pub(crate) struct OpenPage<'a> {
+    shape: PageShape,
+    /// Its first position that is not filled.
+    first: usize,
+    room: Room<'a>,
+}
+
+enum Room<'a> {
+    Half(&'a mut [HalfLanes]),
+    Single(&'a mut [Lanes]),
+}
+
+impl<'a> OpenPage<'a> {
+    fn new(shape: PageShape, first: usize, room: Option<Room<'a>>) -> Option<Self> {
+        Some(Self {
+            shape,
+            first,
+            room: room?,
+        })
+    }
+
+    /// The positions that are to be written, if the sequence ends at `end`.
+    pub(crate) fn positions(&self, end: usize) -> std::ops::Range<usize> {
+        self.first..end.min((self.first / LANES + 1) * LANES)
+    }
+
+    /// Writes one position of a layer: `keys` (n_kv_heads, head_dim), `values`
+    /// (n_kv_heads, value_dim).
+    pub(crate) fn write(&mut self, layer: usize, position: usize, keys: &[f32], values: &[f32]) {
+        let place = (self.shape, layer, position % LANES);
+        match &mut self.room {
+            Room::Half(page) => write(page, place, keys, values),
+            Room::Single(page) => write(page, place, keys, values),
+        }
+    }
+}
+
+fn write<L: KvLanes>(
+    page: &mut [L],
+    (shape, layer, slot): (PageShape, usize, usize),
+    keys: &[f32],
+    values: &[f32],
+) {
+    let keys = keys.chunks_exact(shape.head_dim);
+    let values = values.chunks_exact(shape.value_dim);
+    for (head, (key, value)) in keys.zip(values).enumerate() {
+        let room = &mut page[shape.offset(layer, head)..][..shape.lanes_per_head()];
+        let (key_room, value_room) = room.split_at_mut(shape.head_dim);
+        for (lanes, k) in key_room.iter_mut().zip(key) {
+            lanes.set(slot, *k);
+        }
+        let chunks = shape.value_chunks();
+        let value_room = &mut value_room[slot * chunks..][..chunks];
+        for (lanes, v) in value_room.iter_mut().zip(value.chunks(LANES)) {
+            for (lane, v) in v.iter().enumerate() {
+                lanes.set(lane, *v);
+            }
         }
     }
 }
 
 /// One head of one layer of a cache.
 #[derive(Clone, Copy)]
-pub(crate) struct HeadPages<'a> {
+pub(crate) enum HeadPages<'a> {
+    Half(HeadLanes<'a, HalfLanes>),
+    Single(HeadLanes<'a, Lanes>),
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct HeadLanes<'a, L> {
     shape: PageShape,
-    pages: &'a [Arc<Vec<Lanes>>],
+    pages: &'a [Arc<Vec<L>>],
     offset: usize,
 }
 
-impl KvBlocks for HeadPages<'_> {
+impl<L: KvLanes> KvBlocks for HeadLanes<'_, L> {
+    type Lanes = L;
+
     #[inline(always)]
-    fn keys(&self, page: usize) -> &[Lanes] {
+    fn keys(&self, page: usize) -> &[L] {
         &self.pages[page][self.offset..][..self.shape.head_dim]
     }
 
     #[inline(always)]
-    fn values(&self, page: usize) -> &[Lanes] {
+    fn values(&self, page: usize) -> &[L] {
         let start = self.offset + self.shape.head_dim;
         &self.pages[page][start..][..LANES * self.shape.value_chunks()]
     }

@@ -50,10 +50,10 @@ mod tokenizer;
 
 pub use cancel::Cancel;
 pub use chat_template::{ChatMessage, ChatTemplate, Role};
-pub use error::{ModelError, Place, RequestError};
+pub use error::{MemoryNeed, ModelError, Place, RequestError};
 pub use generate::{FinishReason, Generated, GenerationOptions};
 pub use kernels::Instructions;
-pub use model::{Config, Model};
+pub use model::{Config, LoadOptions, LoadProgress, Model};
 pub use probability::{log_sum_exp, probabilities};
 pub use scoring::{LabelScorer, LabelScores};
 pub use session::Session;

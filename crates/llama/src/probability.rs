@@ -1,4 +1,6 @@
-//! Logits to probabilities, in double precision.
+//! Logits to probabilities.
+
+use crate::kernels::{Instructions, LANES, Lanes, LogSumExp};
 
 /// `ln(sum(exp(logits)))`, computed without overflow: what turns a logit into a log-probability
 /// by subtraction.
@@ -27,4 +29,31 @@ pub fn probabilities(log_probabilities: &[f64]) -> Vec<f64> {
     let weights: Vec<f64> = log_probabilities.iter().map(|l| (l - most).exp()).collect();
     let sum: f64 = weights.iter().sum();
     weights.iter().map(|weight| weight / sum).collect()
+}
+
+/// As [`log_sum_exp`] within 1e-6, of a row of `width` logits in sixteens, many times faster.
+pub(crate) fn log_normaliser<'a>(
+    instructions: Instructions,
+    row: impl Iterator<Item = &'a Lanes> + Clone,
+    width: usize,
+) -> f64 {
+    let whole = width / LANES;
+    let logits = row.enumerate().map(move |(i, lanes)| {
+        let mut lanes = *lanes;
+        if i == whole {
+            lanes.0[width % LANES..].fill(f32::NEG_INFINITY);
+        }
+        lanes
+    });
+    instructions.run(LogSumExp { logits })
+}
+
+/// As [`log_normaliser`], the same bits.
+pub(crate) fn log_normaliser_of(instructions: Instructions, logits: &[f32]) -> f64 {
+    let logits = logits.chunks(LANES).map(|chunk| {
+        let mut lanes = Lanes([f32::NEG_INFINITY; LANES]);
+        lanes.0[..chunk.len()].copy_from_slice(chunk);
+        lanes
+    });
+    instructions.run(LogSumExp { logits })
 }

@@ -1,20 +1,23 @@
 //! Choosing a token from logits.
 
-use crate::probability::log_sum_exp;
+use crate::kernels::Instructions;
+use crate::probability::log_normaliser_of;
 use crate::tokenizer::TokenId;
 
 /// Chooses tokens, the same ones from the same seed and logits.
 pub(crate) struct Sampler {
     temperature: f64,
     random: SplitMix64,
+    instructions: Instructions,
 }
 
 impl Sampler {
     /// `temperature` 0 always chooses the most probable token.
-    pub(crate) fn new(temperature: f64, seed: u64) -> Self {
+    pub(crate) fn new(temperature: f64, seed: u64, instructions: Instructions) -> Self {
         Self {
             temperature,
             random: SplitMix64(seed),
+            instructions,
         }
     }
 
@@ -28,7 +31,7 @@ impl Sampler {
         };
         (
             token as TokenId,
-            f64::from(logits[token]) - log_sum_exp(logits),
+            f64::from(logits[token]) - log_normaliser_of(self.instructions, logits),
         )
     }
 

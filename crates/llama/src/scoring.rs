@@ -16,7 +16,6 @@ use crate::chat_template::ChatMessage;
 use crate::error::RequestError;
 use crate::kv_cache::KvCache;
 use crate::model::Model;
-use crate::probability::log_sum_exp;
 use crate::session::Session;
 use crate::tokenizer::{SpecialTokens, TokenId};
 use std::num::NonZeroUsize;
@@ -116,11 +115,12 @@ impl LabelScorer {
         }
         let cached_tokens = self.session.continue_from(prompt)?;
         let mut log_probabilities = vec![0.0; labels.len()];
+        let firsts: Vec<TokenId> = labels.iter().map(|label| label[0]).collect();
         let root = Branch {
             labels: (0..labels.len()).collect(),
             depth: 0,
             cache: self.session.cache().clone(),
-            logits: self.session.logits()?.to_vec(),
+            next: self.session.log_probabilities(&firsts)?,
         };
         let mut level = vec![root];
         while !level.is_empty() {
@@ -150,28 +150,34 @@ impl LabelScorer {
             .iter()
             .map(|twig| (twig.cache.clone(), &labels[twig.labels[0]][chain(twig)]))
             .collect();
-        let logits = self.session.logits_after(&mut chains)?;
-        let mut rows = logits.chunks_exact(self.model().config().vocabulary);
+        // After each token that is read: the token that follows, or those of all labels that part.
+        let mut wanted = Vec::new();
+        for twig in &twigs {
+            let inner = (twig.from + 1..twig.to).map(|depth| vec![labels[twig.labels[0]][depth]]);
+            wanted.extend(inner);
+            wanted.push(
+                twig.labels
+                    .iter()
+                    .map(|label| labels[*label][twig.to])
+                    .collect(),
+            );
+        }
+        let found = self.session.log_probabilities_after(&mut chains, &wanted)?;
+        let mut rows = found.into_iter();
         let mut branches = Vec::new();
         for (twig, (cache, _)) in twigs.into_iter().zip(chains) {
-            for depth in twig.from + 1..=twig.to {
-                let Some(row) = rows.next() else { break };
-                if depth < twig.to {
-                    let token = labels[twig.labels[0]][depth];
-                    let log_probability = log_probability(row, log_sum_exp(row), token);
-                    for label in &twig.labels {
-                        log_probabilities[*label] += log_probability;
-                    }
-                } else {
-                    let (labels, cache) = (twig.labels.clone(), cache.clone());
-                    branches.push(Branch {
-                        labels,
-                        depth,
-                        cache,
-                        logits: row.to_vec(),
-                    });
+            for inner in rows.by_ref().take(twig.to - twig.from - 1) {
+                for label in &twig.labels {
+                    log_probabilities[*label] += inner[0];
                 }
             }
+            let Some(next) = rows.next() else { break };
+            branches.push(Branch {
+                labels: twig.labels,
+                depth: twig.to,
+                cache,
+                next,
+            });
         }
         Ok(branches)
     }
@@ -184,8 +190,8 @@ struct Branch {
     /// Their tokens up to here, all the same.
     depth: usize,
     cache: KvCache,
-    /// (vocabulary)
-    logits: Vec<f32>,
+    /// For each of the labels, the log-probability of its next token.
+    next: Vec<f64>,
 }
 
 /// Tokens between two branches, `from..to` of its labels.
@@ -199,19 +205,16 @@ struct Twig {
 /// Counts the tokens that follow each branch, and gives back the tokens that must be read to go on.
 fn twigs(level: Vec<Branch>, labels: &[Vec<TokenId>], log_probabilities: &mut [f64]) -> Vec<Twig> {
     let mut twigs = Vec::new();
-    for mut branch in level {
+    for branch in level {
         let depth = branch.depth;
-        let normaliser = log_sum_exp(&branch.logits);
-        branch.labels.sort_by_key(|label| labels[*label][depth]);
-        for same in branch
-            .labels
-            .chunk_by(|a, b| labels[*a][depth] == labels[*b][depth])
-        {
+        let mut next: Vec<(usize, f64)> = branch.labels.into_iter().zip(branch.next).collect();
+        for (label, log_probability) in &next {
+            log_probabilities[*label] += log_probability;
+        }
+        next.sort_by_key(|(label, _)| labels[*label][depth]);
+        let sorted: Vec<usize> = next.into_iter().map(|(label, _)| label).collect();
+        for same in sorted.chunk_by(|a, b| labels[*a][depth] == labels[*b][depth]) {
             let first = &labels[same[0]];
-            let log_probability = log_probability(&branch.logits, normaliser, first[depth]);
-            for label in same {
-                log_probabilities[*label] += log_probability;
-            }
             // Sorted by one token only, so that every label is compared with the first. No label
             // begins another, so that all go on where they part.
             let agreed = |label: &usize| {
@@ -239,10 +242,6 @@ fn twigs(level: Vec<Branch>, labels: &[Vec<TokenId>], log_probabilities: &mut [f
         }
     }
     twigs
-}
-
-fn log_probability(logits: &[f32], normaliser: f64, token: TokenId) -> f64 {
-    f64::from(logits[token as usize]) - normaliser
 }
 
 /// The labels, made so that none begins another.

@@ -3,8 +3,10 @@
 use crate::cancel::Cancel;
 use crate::error::RequestError;
 use crate::forward::{Forward, Scratch, Sequence};
+use crate::kernels::{Panel, Team};
 use crate::kv_cache::KvCache;
 use crate::model::Model;
+use crate::probability::log_normaliser;
 use crate::tokenizer::TokenId;
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -32,13 +34,13 @@ pub struct Session {
     /// (vocabulary): its logits, where they were asked for
     logits: Option<Vec<f32>>,
     scratch: Scratch,
-    threads: usize,
+    team: Arc<Team>,
     cancel: Cancel,
 }
 
 /// Tokens computed together while a prompt is read: enough that reading the weights costs little,
 /// few enough that a cancelled request ends soon and the buffers stay in the cache.
-const PREFILL_TOKENS: usize = 128;
+pub(crate) const PREFILL_TOKENS: usize = 128;
 
 impl Session {
     /// An empty sequence, computed on one thread.
@@ -50,15 +52,19 @@ impl Session {
             last_output: None,
             logits: None,
             scratch: Scratch::default(),
-            threads: 1,
+            team: Arc::new(Team::alone()),
             cancel: Cancel::new(),
         }
     }
 
     /// The same sequence, computed on `threads` threads, which pays for large models only.
+    ///
+    /// The threads live as long as the session and its forks, which share them, and sleep while
+    /// there is nothing to compute. Where two sessions that share threads compute at the same
+    /// time, one of them computes on its caller's thread alone.
     #[must_use]
     pub fn with_threads(mut self, threads: NonZeroUsize) -> Self {
-        self.threads = threads.get();
+        self.team = Arc::new(Team::new(threads.get()));
         self
     }
 
@@ -78,7 +84,7 @@ impl Session {
             last_output: self.last_output.clone(),
             logits: None,
             scratch: Scratch::default(),
-            threads: self.threads,
+            team: Arc::clone(&self.team),
             cancel: self.cancel.clone(),
         }
     }
@@ -180,12 +186,69 @@ impl Session {
         Ok(kept)
     }
 
-    /// Log-probabilities of what follows each chain of tokens after this sequence; see
-    /// [`crate::scoring`]. The chains are computed together; this sequence stays as it is.
-    pub(crate) fn logits_after(
+    /// Reads one token in each of several sequences of the same model, all together: the weights
+    /// are read from memory once for all of them. The first session's threads compute. Each
+    /// session's logits are there afterwards, the same as if it had read its token alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::prefill`], and then no session has read anything.
+    ///
+    /// # Panics
+    ///
+    /// Where there are not as many tokens as sessions, or the sessions are of several models.
+    pub fn decode_together(
+        sessions: &mut [&mut Self],
+        tokens: &[TokenId],
+    ) -> Result<(), RequestError> {
+        assert_eq!(sessions.len(), tokens.len(), "one token for each session");
+        let Some(first) = sessions.first() else {
+            return Ok(());
+        };
+        let (model, team) = (Arc::clone(&first.model), Arc::clone(&first.team));
+        for (session, token) in sessions.iter().zip(tokens) {
+            assert!(Arc::ptr_eq(&session.model, &model), "one model for all");
+            session.check(&[*token], session.tokens.len())?;
+            session.cancel.check()?;
+        }
+        let cancel = Cancel::new();
+        let forward = Forward {
+            model: &model,
+            team: &team,
+            cancel: &cancel,
+        };
+        let mut scratch = std::mem::take(&mut sessions[0].scratch);
+        let mut batch: Vec<Sequence<'_>> = sessions
+            .iter_mut()
+            .zip(tokens)
+            .map(|(session, token)| Sequence {
+                cache: &mut session.cache,
+                tokens: std::slice::from_ref(token),
+                wanted: 0..1,
+            })
+            .collect();
+        let outputs = forward.run(&mut batch, &mut scratch)?;
+        let logits = forward.logits(&outputs, &mut scratch);
+        let outputs = outputs.chunks_exact(model.config.dim);
+        for (row, ((session, token), output)) in
+            sessions.iter_mut().zip(tokens).zip(outputs).enumerate()
+        {
+            session.tokens.push(*token);
+            session.last_output = Some(output.to_vec());
+            session.logits = Some(row_of(logits, row));
+        }
+        sessions[0].scratch = scratch;
+        Ok(())
+    }
+
+    /// The log-probabilities of the tokens in `wanted`, row by row: row after row of the chains'
+    /// tokens, each time of what follows. The chains are computed together; this sequence stays
+    /// as it is.
+    pub(crate) fn log_probabilities_after(
         &mut self,
         chains: &mut [(KvCache, &[TokenId])],
-    ) -> Result<Vec<f32>, RequestError> {
+        wanted: &[Vec<TokenId>],
+    ) -> Result<Vec<Vec<f64>>, RequestError> {
         let mut batch: Vec<Sequence<'_>> = chains
             .iter_mut()
             .map(|(cache, tokens)| Sequence {
@@ -196,11 +259,43 @@ impl Session {
             .collect();
         let forward = Forward {
             model: &self.model,
-            threads: self.threads,
+            team: &self.team,
             cancel: &self.cancel,
         };
         let outputs = forward.run(&mut batch, &mut self.scratch)?;
-        Ok(forward.logits(&outputs, &mut self.scratch))
+        let logits = forward.logits(&outputs, &mut self.scratch);
+        let mut found: Vec<Vec<f64>> = vec![Vec::new(); wanted.len()];
+        let instructions = self.model.instructions;
+        let jobs = found.iter_mut().zip(wanted).enumerate();
+        self.team.each(
+            jobs,
+            || (),
+            |(), (row, (found, wanted))| {
+                let normaliser = log_normaliser(instructions, logits.row(row), logits.width());
+                let logit = |token: &TokenId| f64::from(logits.at(row, *token as usize));
+                found.extend(wanted.iter().map(|token| logit(token) - normaliser));
+            },
+        );
+        Ok(found)
+    }
+
+    /// The log-probabilities of `tokens` as what follows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::logits`].
+    pub(crate) fn log_probabilities(
+        &mut self,
+        tokens: &[TokenId],
+    ) -> Result<Vec<f64>, RequestError> {
+        let instructions = self.model.instructions;
+        let logits = self.logits()?;
+        let normaliser = crate::probability::log_normaliser_of(instructions, logits);
+        let logit = |token: &TokenId| f64::from(logits[*token as usize]);
+        Ok(tokens
+            .iter()
+            .map(|token| logit(token) - normaliser)
+            .collect())
     }
 
     pub(crate) fn cache(&self) -> &KvCache {
@@ -252,7 +347,7 @@ impl Session {
             }
             let forward = Forward {
                 model: &self.model,
-                threads: self.threads,
+                team: &self.team,
                 cancel: &self.cancel,
             };
             self.last_output = None;
@@ -275,11 +370,23 @@ impl Session {
     fn logits_of(&mut self, outputs: &[f32]) -> Vec<f32> {
         let forward = Forward {
             model: &self.model,
-            threads: self.threads,
+            team: &self.team,
             cancel: &self.cancel,
         };
-        forward.logits(outputs, &mut self.scratch)
+        let logits = forward.logits(outputs, &mut self.scratch);
+        let width = logits.width();
+        let mut rows = vec![0.0; logits.rows() * width];
+        for (row, to) in rows.chunks_exact_mut(width).enumerate() {
+            logits.copy(row, 0, to);
+        }
+        rows
     }
+}
+
+fn row_of(panel: &Panel, row: usize) -> Vec<f32> {
+    let mut to = vec![0.0; panel.width()];
+    panel.copy(row, 0, &mut to);
+    to
 }
 
 impl Model {

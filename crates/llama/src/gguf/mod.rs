@@ -29,15 +29,17 @@ const ALIGNMENT_MAX: u64 = 1 << 20;
 const KEYS_MAX: u64 = 1 << 14;
 const TENSORS_MAX: u64 = 1 << 16;
 
-/// A parsed file; names, strings and tensor data are views of its bytes.
+/// A parsed header; names and strings are views of its bytes.
 pub(crate) struct Gguf<'a> {
     metadata: HashMap<&'a str, Value<'a>>,
-    tensors: HashMap<&'a str, Tensor<'a>>,
+    tensors: HashMap<&'a str, Tensor>,
 }
 
 impl<'a> Gguf<'a> {
-    /// Parses the whole header and places every tensor.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Parsed<Self> {
+    /// Parses the header at the start of `bytes` and places every tensor in a file of
+    /// `file_bytes`. Where `bytes` is only a part of the file and ends within the header, the
+    /// fault says that it is cut off.
+    pub(crate) fn parse(bytes: &'a [u8], file_bytes: u64) -> Parsed<Self> {
         let mut reader = Reader::new(bytes);
         check_magic_and_version(&mut reader)?;
         let tensor_count = reader.count("tensors", TENSORS_MAX)?;
@@ -47,30 +49,34 @@ impl<'a> Gguf<'a> {
         let headers = (0..tensor_count)
             .map(|_| tensor::Header::read(&mut reader))
             .collect::<Parsed<Vec<_>>>()?;
-        let data = reader.rest_aligned(alignment);
+        let data_start = reader.position().next_multiple_of(alignment);
         let mut tensors = HashMap::with_capacity(headers.len());
         for header in headers {
-            let name = header.name;
-            let tensor = header.place(data, alignment)?;
-            if tensors.insert(name, tensor).is_some() {
-                let message = "the file has two tensors of this name";
-                return Err(Fault::malformed(Place::Tensor(name.into()), message));
-            }
+            let tensor = header.place((data_start, file_bytes), alignment)?;
+            insert(&mut tensors, header.name, tensor)?;
         }
         Ok(Self { metadata, tensors })
+    }
+
+    /// Takes in the tensors of another file of a split model.
+    pub(crate) fn add_part(&mut self, part: usize, other: Self) -> Parsed<()> {
+        for (name, tensor) in other.tensors {
+            insert(&mut self.tensors, name, Tensor { part, ..tensor })?;
+        }
+        Ok(())
     }
 
     pub(crate) fn value(&self, key: &str) -> Option<Value<'a>> {
         self.metadata.get(key).copied()
     }
 
-    pub(crate) fn tensor(&self, name: &str) -> Option<&Tensor<'a>> {
+    pub(crate) fn tensor(&self, name: &str) -> Option<&Tensor> {
         self.tensors.get(name)
     }
 
-    /// All tensors' names, in no particular order.
-    pub(crate) fn tensor_names(&self) -> impl Iterator<Item = &'a str> {
-        self.tensors.keys().copied()
+    /// All tensors with their names, in no particular order.
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = (&'a str, &Tensor)> {
+        self.tensors.iter().map(|(name, tensor)| (*name, tensor))
     }
 
     /// A whole number that fits a `usize`.
@@ -142,6 +148,16 @@ impl<'a> Gguf<'a> {
             Fault::malformed(Place::Key(key.into()), message)
         };
         take(value).map(Some).ok_or_else(wrong)
+    }
+}
+
+fn insert<'a>(tensors: &mut HashMap<&'a str, Tensor>, name: &'a str, tensor: Tensor) -> Parsed<()> {
+    match tensors.insert(name, tensor) {
+        None => Ok(()),
+        Some(_) => {
+            let message = "the file has two tensors of this name";
+            Err(Fault::malformed(Place::Tensor(name.into()), message))
+        }
     }
 }
 

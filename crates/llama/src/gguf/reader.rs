@@ -42,7 +42,7 @@ impl<'a> Reader<'a> {
                      cut off, fetch it again",
                     self.remaining()
                 );
-                Err(Fault::malformed(self.place(), message))
+                Err(Fault::malformed(self.place(), message).cut_off())
             }
         }
     }
@@ -94,12 +94,8 @@ impl<'a> Reader<'a> {
             .map_err(|_| Fault::malformed(place, format!("{what} is not valid UTF-8")))
     }
 
-    /// Everything from the next multiple of `alignment` on; empty where the file ends before.
-    pub(crate) fn rest_aligned(&self, alignment: u64) -> &'a [u8] {
-        let start = (self.at as u64).checked_next_multiple_of(alignment);
-        start
-            .and_then(|start| usize::try_from(start).ok())
-            .and_then(|start| self.bytes.get(start..))
-            .unwrap_or(&[])
+    /// How many bytes were read.
+    pub(crate) fn position(&self) -> u64 {
+        self.at as u64
     }
 }

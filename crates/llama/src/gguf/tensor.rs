@@ -8,8 +8,17 @@ use crate::error::{Fault, Parsed, Place};
 pub(crate) enum TensorType {
     F32,
     F16,
-    /// Blocks of 32 along a row: a half-precision scale and 32 signed bytes.
+    BF16,
+    Q4_0,
+    Q4_1,
+    Q5_0,
+    Q5_1,
     Q8_0,
+    Q2K,
+    Q3K,
+    Q4K,
+    Q5K,
+    Q6K,
 }
 
 /// Names of the types by number, as ggml counts them; those without a name were removed.
@@ -44,42 +53,73 @@ const TYPE_NAMES: [(u32, &str); 27] = [
 ];
 
 impl TensorType {
+    /// The types with their numbers, and how many numbers a block has in how many bytes.
+    const ALL: [(Self, u32, u64, u64); 13] = [
+        (Self::F32, 0, 1, 4),
+        (Self::F16, 1, 1, 2),
+        (Self::BF16, 30, 1, 2),
+        (Self::Q4_0, 2, 32, 18),
+        (Self::Q4_1, 3, 32, 20),
+        (Self::Q5_0, 6, 32, 22),
+        (Self::Q5_1, 7, 32, 24),
+        (Self::Q8_0, 8, 32, 34),
+        (Self::Q2K, 10, 256, 84),
+        (Self::Q3K, 11, 256, 110),
+        (Self::Q4K, 12, 256, 144),
+        (Self::Q5K, 13, 256, 176),
+        (Self::Q6K, 14, 256, 210),
+    ];
+
     fn from_id(id: u32, name: &str) -> Parsed<Self> {
-        match id {
-            0 => Ok(Self::F32),
-            1 => Ok(Self::F16),
-            8 => Ok(Self::Q8_0),
-            _ => {
-                let known = TYPE_NAMES.iter().find(|(known, _)| *known == id);
-                let type_name = known.map_or_else(|| format!("type {id}"), |(_, n)| (*n).into());
-                let message = format!(
-                    "its numbers are stored as {type_name}; F32, F16 and Q8_0 are supported, \
-                     convert the model to one of them"
-                );
-                Err(Fault::unsupported(Place::Tensor(name.into()), message))
-            }
+        let supported = Self::ALL.iter().find(|(_, known, ..)| *known == id);
+        if let Some((kind, ..)) = supported {
+            return Ok(*kind);
         }
+        let names: Vec<String> = Self::ALL
+            .iter()
+            .map(|(kind, ..)| kind.to_string())
+            .collect();
+        let message = format!(
+            "its numbers are stored as {}; supported are {}; convert the model to one of them",
+            type_name(id),
+            names.join(", ")
+        );
+        Err(Fault::unsupported(Place::Tensor(name.into()), message))
     }
 
     /// Numbers in a block and bytes of a block.
     fn block(self) -> (u64, u64) {
-        match self {
-            Self::F32 => (1, 4),
-            Self::F16 => (1, 2),
-            Self::Q8_0 => (32, 34),
-        }
+        let found = Self::ALL.iter().find(|(kind, ..)| *kind == self);
+        found.map_or((1, 1), |(_, _, numbers, bytes)| (*numbers, *bytes))
     }
 }
 
-/// A tensor and its bytes.
-#[derive(Clone, Copy)]
-pub(crate) struct Tensor<'a> {
+fn type_name(id: u32) -> String {
+    let known = TYPE_NAMES.iter().find(|(known, _)| *known == id);
+    known.map_or_else(|| format!("type {id}"), |(_, name)| (*name).to_owned())
+}
+
+impl std::fmt::Display for TensorType {
+    /// The name that ggml gives it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let found = Self::ALL.iter().find(|(kind, ..)| kind == self);
+        f.write_str(&type_name(found.map_or(0, |(_, id, ..)| *id)))
+    }
+}
+
+/// A tensor, and where its bytes are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tensor {
     pub(crate) kind: TensorType,
     /// Numbers in a row: the first dimension.
     pub(crate) columns: usize,
     /// The product of the other dimensions.
     pub(crate) rows: usize,
-    pub(crate) data: &'a [u8],
+    /// Which file of a split model.
+    pub(crate) part: usize,
+    /// From the start of the file.
+    pub(crate) start: u64,
+    pub(crate) row_bytes: usize,
 }
 
 /// What the file says of a tensor before its data.
@@ -125,13 +165,18 @@ impl<'a> Header<'a> {
         })
     }
 
-    /// Finds the tensor's bytes in the data part of the file.
-    pub(crate) fn place(&self, data: &'a [u8], alignment: u64) -> Parsed<Tensor<'a>> {
+    /// Finds the tensor's bytes in the file's `file_bytes`, of which the data part starts at
+    /// `data_start`.
+    pub(crate) fn place(
+        &self,
+        (data_start, file_bytes): (u64, u64),
+        alignment: u64,
+    ) -> Parsed<Tensor> {
         let fault = |message: String| Fault::malformed(Place::Tensor(self.name.into()), message);
         let (numbers, bytes) = self.kind.block();
         if !self.columns.is_multiple_of(numbers) {
             return Err(fault(format!(
-                "a row has {} numbers; {:?} needs a multiple of {numbers}",
+                "a row has {} numbers; {} needs a multiple of {numbers}",
                 self.columns, self.kind
             )));
         }
@@ -141,28 +186,29 @@ impl<'a> Header<'a> {
                 self.offset
             )));
         }
-        let size = (self.columns / numbers).checked_mul(bytes);
-        let end = size
+        let row_bytes = (self.columns / numbers).checked_mul(bytes);
+        let start = self.offset.checked_add(data_start);
+        let end = row_bytes
             .and_then(|row| row.checked_mul(self.rows))
-            .and_then(|size| size.checked_add(self.offset));
-        let range = end
-            .and_then(|end| Some(usize::try_from(self.offset).ok()?..usize::try_from(end).ok()?));
-        match (
-            range.and_then(|range| data.get(range)),
-            self.columns,
-            self.rows,
-        ) {
-            (Some(data), columns, rows) => Ok(Tensor {
+            .and_then(|size| size.checked_add(start?));
+        let there = end.is_some_and(|end| end <= file_bytes);
+        match (start, row_bytes.map(usize::try_from)) {
+            (Some(start), Some(Ok(row_bytes))) if there => Ok(Tensor {
                 kind: self.kind,
-                columns: columns as usize,
-                rows: rows as usize,
-                data,
+                // No more than the file has bytes, times eight.
+                columns: self.columns as usize,
+                rows: self.rows as usize,
+                part: 0,
+                start,
+                row_bytes,
             }),
-            (None, columns, rows) => Err(fault(format!(
-                "{rows} rows of {columns} numbers at offset {} end beyond the file, whose data \
-                 part has {} bytes; it is damaged or was cut off, fetch it again",
+            _ => Err(fault(format!(
+                "{} rows of {} numbers at offset {} end beyond the file, whose data part has {} \
+                 bytes; it is damaged or was cut off, fetch it again",
+                self.rows,
+                self.columns,
                 self.offset,
-                data.len()
+                file_bytes.saturating_sub(data_start)
             ))),
         }
     }

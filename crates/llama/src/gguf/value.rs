@@ -177,7 +177,7 @@ fn read_array<'a>(reader: &mut Reader<'a>, key: &str) -> Parsed<Array<'a>> {
     let count = reader.u64("an array length")?;
     let too_long = || {
         let message = format!("the array claims {count} elements, more than the file has bytes");
-        Fault::malformed(place(), message)
+        Fault::malformed(place(), message).cut_off()
     };
     let fits = usize::try_from(count)
         .ok()

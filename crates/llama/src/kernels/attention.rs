@@ -1,17 +1,64 @@
 //! Attention of a few queries over the keys and values of one head.
 //!
-//! Keys and values lie in pages of sixteen positions ([`crate::kv_cache`]), cut by absolute
-//! position: a query meets the same lanes in the same order whether its context was read at once,
-//! in pieces or by somebody else before.
+//! Keys and values lie in pages of sixteen positions ([`crate::kv_cache`]). Four pages are a
+//! *span*: a query's scores for it fit into registers and the first-level cache, and what was
+//! mixed before is scaled down where a span brings a larger score (Milakov and Gimelshein 2018,
+//! "Online normalizer calculation for softmax"), so that the memory needed does not grow with the
+//! context. Spans are cut by absolute position: a query meets the same lanes in the same order
+//! whether its context was read at once, in pieces or by somebody else before.
 
 use super::simd::{Kernel, LANES, Lanes, Simd, exp, largest, sum};
+use half::f16;
+
+/// Sixteen numbers of a cache, in its precision.
+pub(crate) trait KvLanes: Copy + Send + Sync + 'static {
+    const ZERO: Self;
+
+    fn load<S: Simd>(&self, simd: S) -> S::Float;
+    fn set(&mut self, lane: usize, value: f32);
+}
+
+impl KvLanes for Lanes {
+    const ZERO: Self = Self::ZERO;
+
+    #[inline(always)]
+    fn load<S: Simd>(&self, simd: S) -> S::Float {
+        simd.load(self)
+    }
+
+    #[inline(always)]
+    fn set(&mut self, lane: usize, value: f32) {
+        self.0[lane] = value;
+    }
+}
+
+/// Sixteen numbers in half precision, little-endian.
+#[derive(Clone, Copy)]
+#[repr(align(32))]
+pub(crate) struct HalfLanes([u8; 2 * LANES]);
+
+impl KvLanes for HalfLanes {
+    const ZERO: Self = Self([0; 2 * LANES]);
+
+    #[inline(always)]
+    fn load<S: Simd>(&self, simd: S) -> S::Float {
+        simd.load_f16(&self.0)
+    }
+
+    #[inline(always)]
+    fn set(&mut self, lane: usize, value: f32) {
+        self.0[2 * lane..][..2].copy_from_slice(&f16::from_f32(value).to_le_bytes());
+    }
+}
 
 /// The keys and values of one head, page by page.
 pub(crate) trait KvBlocks {
+    type Lanes: KvLanes;
+
     /// (head_dim) of sixteen positions
-    fn keys(&self, page: usize) -> &[Lanes];
+    fn keys(&self, page: usize) -> &[Self::Lanes];
     /// (16 positions, value_chunks) of sixteen dimensions
-    fn values(&self, page: usize) -> &[Lanes];
+    fn values(&self, page: usize) -> &[Self::Lanes];
 }
 
 /// Queries of one head group against one sequence, in ascending order of `lengths`.
@@ -32,8 +79,6 @@ pub(crate) struct Attention<'a, B> {
     pub(crate) value_chunks: usize,
     pub(crate) scale: f32,
     pub(crate) queries: Queries<'a>,
-    /// Room for the scores, reused.
-    pub(crate) scores: &'a mut Vec<Lanes>,
 }
 
 impl<B: KvBlocks> Kernel for Attention<'_, B> {
@@ -43,35 +88,32 @@ impl<B: KvBlocks> Kernel for Attention<'_, B> {
     fn run<S: Simd>(self, simd: S) {
         let total = self.queries.lengths.len();
         let mut first = 0;
-        let Self {
-            blocks,
-            head_dim,
-            value_chunks,
-            scale,
-            queries,
-            scores,
-        } = self;
         while first < total {
             let count = S::QUERIES.min(total - first);
             let few = Few {
-                blocks: &blocks,
-                vectors: &queries.vectors[first * head_dim..][..count * head_dim],
-                lengths: &queries.lengths[first..][..count],
-                head_dim,
-                value_chunks,
-                scale,
+                blocks: &self.blocks,
+                vectors: &self.queries.vectors[first * self.head_dim..][..count * self.head_dim],
+                lengths: &self.queries.lengths[first..][..count],
+                head_dim: self.head_dim,
+                value_chunks: self.value_chunks,
+                scale: self.scale,
             };
-            let out = &mut queries.out[first * value_chunks..][..count * value_chunks];
+            let out = &mut self.queries.out[first * self.value_chunks..];
+            let out = &mut out[..count * self.value_chunks];
             match count {
-                4 if S::QUERIES >= 4 => few.attend::<S, 4>(simd, scores, out),
-                3 if S::QUERIES >= 3 => few.attend::<S, 3>(simd, scores, out),
-                2 if S::QUERIES >= 2 => few.attend::<S, 2>(simd, scores, out),
-                _ => few.attend::<S, 1>(simd, scores, out),
+                4 if S::QUERIES >= 4 => few.attend::<S, 4>(simd, out),
+                3 if S::QUERIES >= 3 => few.attend::<S, 3>(simd, out),
+                2 if S::QUERIES >= 2 => few.attend::<S, 2>(simd, out),
+                _ => few.attend::<S, 1>(simd, out),
             }
             first += count;
         }
     }
 }
+
+/// Pages of a span.
+const SPAN_PAGES: usize = 4;
+const SPAN: usize = SPAN_PAGES * LANES;
 
 /// As many queries as share one load of keys and values.
 struct Few<'a, B> {
@@ -83,77 +125,170 @@ struct Few<'a, B> {
     scale: f32,
 }
 
+/// What a query knows of the spans before.
+#[derive(Clone, Copy)]
+struct Running<F> {
+    /// The largest score.
+    most: f32,
+    /// Sixteen partial sums of the weights.
+    sums: F,
+}
+
+/// A query's scores for a span, then its weights.
+type Span = [Lanes; SPAN_PAGES];
+
 impl<B: KvBlocks> Few<'_, B> {
     #[inline(always)]
-    fn attend<S: Simd, const N: usize>(&self, simd: S, scores: &mut Vec<Lanes>, out: &mut [Lanes]) {
+    fn attend<S: Simd, const N: usize>(&self, simd: S, out: &mut [Lanes]) {
+        let mut running = [Running {
+            most: f32::NEG_INFINITY,
+            sums: simd.splat(0.0),
+        }; N];
+        out.fill(Lanes::ZERO);
         let longest = self.lengths.iter().copied().max().unwrap_or(0);
-        let pages = longest.div_ceil(LANES);
-        scores.resize((N * pages).max(scores.len()), Lanes::ZERO);
-        let scores = &mut scores[..N * pages];
-        self.score::<S, N>(simd, pages, scores);
-        let mut weight_sums = [0.0; N];
-        for (i, scores) in scores.chunks_exact_mut(pages).enumerate() {
-            weight_sums[i] = softmax_weights(simd, self.scale, self.lengths[i], scores);
-        }
-        let mut chunk = 0;
-        while chunk < self.value_chunks {
-            match self.value_chunks - chunk {
-                1 => self.mix::<S, N, 1>(simd, scores, &weight_sums, (chunk, out)),
-                2 | 3 => self.mix::<S, N, 2>(simd, scores, &weight_sums, (chunk, out)),
-                _ => self.mix::<S, N, 4>(simd, scores, &weight_sums, (chunk, out)),
+        for span in 0..longest.div_ceil(SPAN) {
+            let seen: [usize; N] =
+                std::array::from_fn(|i| self.lengths[i].saturating_sub(span * SPAN).min(SPAN));
+            let mut scores = [[Lanes::ZERO; SPAN_PAGES]; N];
+            self.score(simd, (span, longest), &mut scores);
+            let mut decay = [1.0; N];
+            for i in 0..N {
+                if seen[i] > 0 {
+                    decay[i] = self.weigh(simd, seen[i], &mut scores[i], &mut running[i]);
+                }
             }
-            chunk += match self.value_chunks - chunk {
-                1 => 1,
-                2 | 3 => 2,
-                _ => 4,
+            let mut chunk = 0;
+            while chunk < self.value_chunks {
+                let place = (span, chunk);
+                chunk += match self.value_chunks - chunk {
+                    1 => self.mix::<S, N, 1>(simd, place, (&scores, seen, decay), out),
+                    2 | 3 => self.mix::<S, N, 2>(simd, place, (&scores, seen, decay), out),
+                    _ => self.mix::<S, N, 4>(simd, place, (&scores, seen, decay), out),
+                };
+            }
+        }
+        for (out, running) in out.chunks_exact_mut(self.value_chunks).zip(running) {
+            let inverse = simd.splat(1.0 / sum(simd, running.sums));
+            for lanes in out {
+                simd.store(simd.mul(simd.load(lanes), inverse), lanes);
+            }
+        }
+    }
+
+    /// `scores` = query . key for the pages of a span that anyone sees.
+    #[inline(always)]
+    fn score<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        (span, longest): (usize, usize),
+        scores: &mut [Span; N],
+    ) {
+        let first = span * SPAN_PAGES;
+        let pages = longest.div_ceil(LANES).min(first + SPAN_PAGES) - first;
+        let mut page = 0;
+        while page < pages {
+            page += match pages - page {
+                4.. if S::PAGES >= 4 => self.score_pages::<S, N, 4>(simd, (first, page), scores),
+                2.. if S::PAGES >= 2 => self.score_pages::<S, N, 2>(simd, (first, page), scores),
+                _ => self.score_pages::<S, N, 1>(simd, (first, page), scores),
             };
         }
     }
 
-    /// `scores` (N, pages) = query . key, for whole pages.
+    /// The scores of `P` pages; gives back `P`.
     #[inline(always)]
-    fn score<S: Simd, const N: usize>(&self, simd: S, pages: usize, scores: &mut [Lanes]) {
+    fn score_pages<S: Simd, const N: usize, const P: usize>(
+        &self,
+        simd: S,
+        (first, page): (usize, usize),
+        scores: &mut [Span; N],
+    ) -> usize {
         let queries: [&[f32]; N] =
             std::array::from_fn(|i| &self.vectors[i * self.head_dim..][..self.head_dim]);
-        for page in 0..pages {
-            let keys = &self.blocks.keys(page)[..self.head_dim];
-            let mut dots = [simd.splat(0.0); N];
-            for (d, key) in keys.iter().enumerate() {
-                let key = simd.load(key);
-                for (dot, query) in dots.iter_mut().zip(queries) {
-                    *dot = simd.mul_add(key, simd.splat(query[d]), *dot);
+        let keys: [&[B::Lanes]; P] =
+            std::array::from_fn(|p| &self.blocks.keys(first + page + p)[..self.head_dim]);
+        let mut dots = [[simd.splat(0.0); P]; N];
+        for d in 0..self.head_dim {
+            let keys: [S::Float; P] = std::array::from_fn(|p| keys[p][d].load(simd));
+            for (dots, query) in dots.iter_mut().zip(queries) {
+                let query = simd.splat(query[d]);
+                for (dot, key) in dots.iter_mut().zip(keys) {
+                    *dot = simd.mul_add(key, query, *dot);
                 }
             }
-            for (i, dot) in dots.into_iter().enumerate() {
-                simd.store(dot, &mut scores[i * pages + page]);
+        }
+        for (scores, dots) in scores.iter_mut().zip(dots) {
+            for (lanes, dot) in scores[page..].iter_mut().zip(dots) {
+                simd.store(dot, lanes);
             }
         }
+        P
     }
 
-    /// `out` (N, value_chunks), `C` chunks from `chunk` on = weights . values / their sum.
+    /// Turns the first `seen` scores into weights relative to the largest score so far, the rest
+    /// into zeros; gives back what all weights before must be multiplied by.
+    #[inline(always)]
+    fn weigh<S: Simd>(
+        &self,
+        simd: S,
+        seen: usize,
+        scores: &mut Span,
+        running: &mut Running<S::Float>,
+    ) -> f32 {
+        let (whole, rest) = (seen / LANES, seen % LANES);
+        let pages = seen.div_ceil(LANES);
+        if rest > 0 {
+            scores[whole].0[rest..].fill(f32::NEG_INFINITY);
+        }
+        let mut most = simd.splat(running.most);
+        for lanes in &scores[..pages] {
+            most = simd.max(most, simd.load(lanes));
+        }
+        let most = largest(simd, most);
+        let scale = simd.splat(self.scale);
+        let weight =
+            |score: S::Float| exp(simd, simd.mul(simd.sub(score, simd.splat(most)), scale));
+        let mut decay = Lanes::ZERO;
+        simd.store(weight(simd.splat(running.most)), &mut decay);
+        let decay = decay.0[0];
+        for lanes in &mut scores[..pages] {
+            simd.store(weight(simd.load(lanes)), lanes);
+        }
+        if rest > 0 {
+            scores[whole].0[rest..].fill(0.0);
+        }
+        let mut sums = simd.mul(running.sums, simd.splat(decay));
+        for lanes in &scores[..pages] {
+            sums = simd.add(sums, simd.load(lanes));
+        }
+        *running = Running { most, sums };
+        decay
+    }
+
+    /// `out = out * decay + weights . values` for `C` chunks from `chunk` on; gives back `C`.
     #[inline(always)]
     fn mix<S: Simd, const N: usize, const C: usize>(
         &self,
         simd: S,
-        weights: &[Lanes],
-        weight_sums: &[f32; N],
-        (chunk, out): (usize, &mut [Lanes]),
-    ) {
-        let pages = weights.len() / N;
-        let mut sums = [[simd.splat(0.0); C]; N];
-        let shortest = self.lengths.iter().copied().min().unwrap_or(0);
+        (span, chunk): (usize, usize),
+        (weights, seen, decay): (&[Span; N], [usize; N], [f32; N]),
+        out: &mut [Lanes],
+    ) -> usize {
+        let at = |i: usize| i * self.value_chunks + chunk;
+        let mut sums: [[S::Float; C]; N] = std::array::from_fn(|i| {
+            let decay = simd.splat(decay[i]);
+            std::array::from_fn(|c| simd.mul(simd.load(&out[at(i) + c]), decay))
+        });
         // The positions that all queries see, then each query's own, still in ascending order.
-        for page in 0..shortest.div_ceil(LANES) {
-            let values = self.blocks.values(page);
-            let seen = LANES.min(shortest - page * LANES);
-            for (slot, row) in values
-                .chunks_exact(self.value_chunks)
-                .enumerate()
-                .take(seen)
-            {
-                let row: [S::Float; C] = std::array::from_fn(|c| simd.load(&row[chunk + c]));
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let weight = simd.splat(weights[i * pages + page].0[slot]);
+        let shared = seen.iter().copied().min().unwrap_or(0);
+        for page in 0..shared.div_ceil(LANES) {
+            let values = self.blocks.values(span * SPAN_PAGES + page);
+            let rows = values.chunks_exact(self.value_chunks);
+            for (slot, row) in rows.enumerate().take(LANES.min(shared - page * LANES)) {
+                let row = &row[chunk..][..C];
+                let row: [S::Float; C] = std::array::from_fn(|c| row[c].load(simd));
+                for (weights, sums) in weights.iter().zip(&mut sums) {
+                    let weight = simd.splat(weights[page].0[slot]);
                     for (sum, value) in sums.iter_mut().zip(row) {
                         *sum = simd.mul_add(weight, value, *sum);
                     }
@@ -161,52 +296,21 @@ impl<B: KvBlocks> Few<'_, B> {
             }
         }
         for (i, sums) in sums.iter_mut().enumerate() {
-            for position in shortest..self.lengths[i] {
+            for position in shared..seen[i] {
                 let (page, slot) = (position / LANES, position % LANES);
-                let row = &self.blocks.values(page)[slot * self.value_chunks + chunk..][..C];
-                let weight = simd.splat(weights[i * pages + page].0[slot]);
+                let values = self.blocks.values(span * SPAN_PAGES + page);
+                let row = &values[slot * self.value_chunks + chunk..][..C];
+                let weight = simd.splat(weights[i][page].0[slot]);
                 for (sum, value) in sums.iter_mut().zip(row) {
-                    *sum = simd.mul_add(weight, simd.load(value), *sum);
+                    *sum = simd.mul_add(weight, value.load(simd), *sum);
                 }
             }
         }
         for (i, sums) in sums.into_iter().enumerate() {
-            let inverse = simd.splat(1.0 / weight_sums[i]);
             for (c, sum) in sums.into_iter().enumerate() {
-                simd.store(
-                    simd.mul(sum, inverse),
-                    &mut out[i * self.value_chunks + chunk + c],
-                );
+                simd.store(sum, &mut out[at(i) + c]);
             }
         }
+        C
     }
-}
-
-/// Turns the first `length` scores into `exp(scale * (score - largest))`, the rest into zeros, and
-/// gives back their sum.
-#[inline(always)]
-fn softmax_weights<S: Simd>(simd: S, scale: f32, length: usize, scores: &mut [Lanes]) -> f32 {
-    let (whole, rest) = (length / LANES, length % LANES);
-    let seen = length.div_ceil(LANES);
-    if rest > 0 {
-        scores[whole].0[rest..].fill(f32::NEG_INFINITY);
-    }
-    let mut most = simd.splat(f32::NEG_INFINITY);
-    for lanes in &scores[..seen] {
-        most = simd.max(most, simd.load(lanes));
-    }
-    let most = simd.splat(largest(simd, most));
-    let scale = simd.splat(scale);
-    for lanes in &mut scores[..seen] {
-        let below = simd.sub(simd.load(lanes), most);
-        simd.store(exp(simd, simd.mul(below, scale)), lanes);
-    }
-    if rest > 0 {
-        scores[whole].0[rest..].fill(0.0);
-    }
-    let mut sums = simd.splat(0.0);
-    for lanes in &scores[..seen] {
-        sums = simd.add(sums, simd.load(lanes));
-    }
-    sum(simd, sums)
 }

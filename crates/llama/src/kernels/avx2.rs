@@ -1,7 +1,7 @@
 //! AVX2 with FMA and F16C: two registers hold the sixteen lanes.
 #![expect(unsafe_code, reason = "instructions beyond the target's base line")]
 
-use super::simd::{Kernel, LANES, Lanes, ROUND, Simd};
+use super::simd::{Kernel, Lanes, ROUND, Simd};
 use std::arch::x86_64::*;
 
 /// Proof that the machine has AVX2, FMA and F16C.
@@ -40,10 +40,12 @@ fn enabled<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
 impl Simd for Avx2 {
     type Float = [__m256; 2];
     type Int = [__m256i; 2];
-    type Weights = SignedAndAbsolute;
+    type Bytes = [__m256i; 2];
+    type Wide = SignedAndAbsolute;
 
     const TOKENS: usize = 4;
     const QUERIES: usize = 2;
+    const PAGES: usize = 2;
 
     #[inline(always)]
     fn splat(self, value: f32) -> [__m256; 2] {
@@ -64,8 +66,20 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn load_f16(self, from: &[u16; LANES]) -> [__m256; 2] {
-        let (low, high) = from.split_at(8);
+    fn load_f32(self, from: &[u8; 64]) -> [__m256; 2] {
+        let (low, high) = from.split_at(32);
+        // SAFETY: `self` proves AVX2; each half is the 32 bytes that a load reads.
+        unsafe {
+            [
+                _mm256_loadu_ps(low.as_ptr().cast()),
+                _mm256_loadu_ps(high.as_ptr().cast()),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[u8; 32]) -> [__m256; 2] {
+        let (low, high) = from.split_at(16);
         // SAFETY: `self` proves F16C; each half is the 16 bytes that a load reads.
         unsafe {
             [
@@ -73,6 +87,42 @@ impl Simd for Avx2 {
                 _mm256_cvtph_ps(_mm_loadu_si128(high.as_ptr().cast())),
             ]
         }
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, from: &[u8; 32]) -> [__m256; 2] {
+        let (low, high) = from.split_at(16);
+        [low, high].map(|half| {
+            // SAFETY: `self` proves AVX2; the half is the 16 bytes that the load reads.
+            unsafe {
+                let halves = _mm256_cvtepu16_epi32(_mm_loadu_si128(half.as_ptr().cast()));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(halves))
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn load_u8(self, from: &[u8; 16]) -> [__m256; 2] {
+        let (low, high) = from.split_at(8);
+        [low, high].map(|half| {
+            // SAFETY: `self` proves AVX2; the half is the 8 bytes that the load reads.
+            unsafe {
+                let bytes = _mm_loadl_epi64(half.as_ptr().cast());
+                _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes))
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn load_i8(self, from: &[u8; 16]) -> [__m256; 2] {
+        let (low, high) = from.split_at(8);
+        [low, high].map(|half| {
+            // SAFETY: `self` proves AVX2; the half is the 8 bytes that the load reads.
+            unsafe {
+                let bytes = _mm_loadl_epi64(half.as_ptr().cast());
+                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))
+            }
+        })
     }
 
     #[inline(always)]
@@ -145,28 +195,91 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn dot_start(self, _offset: i32) -> [__m256i; 2] {
+    fn load_bytes(self, from: &[u8; 64]) -> [__m256i; 2] {
+        let (low, high) = from.split_at(32);
+        // SAFETY: `self` proves AVX2; each half is the 32 bytes that a load reads.
+        unsafe {
+            [
+                _mm256_loadu_si256(low.as_ptr().cast()),
+                _mm256_loadu_si256(high.as_ptr().cast()),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn shift_right(self, bytes: [__m256i; 2], shift: u32, mask: u8) -> [__m256i; 2] {
+        bytes.map(|half| {
+            // SAFETY: `self` proves AVX2. Bits that come over from a neighbouring byte are masked
+            // out.
+            unsafe {
+                let shifted = _mm256_srl_epi16(half, _mm_cvtsi32_si128(shift.cast_signed()));
+                _mm256_and_si256(shifted, _mm256_set1_epi8(mask.cast_signed()))
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn shift_left(self, bytes: [__m256i; 2], shift: u32, mask: u8) -> [__m256i; 2] {
+        bytes.map(|half| {
+            // SAFETY: as in `shift_right`.
+            unsafe {
+                let shifted = _mm256_sll_epi16(half, _mm_cvtsi32_si128(shift.cast_signed()));
+                _mm256_and_si256(shifted, _mm256_set1_epi8(mask.cast_signed()))
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn or(self, a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_or_si256(a[0], b[0]), _mm256_or_si256(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn dot_start(self, value: i32, shift: u32) -> [__m256i; 2] {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_set1_epi32(value << shift); 2] }
+    }
+
+    #[inline(always)]
+    fn dot4(self, sums: [__m256i; 2], weights: [__m256i; 2], activations: [i8; 4]) -> [__m256i; 2] {
+        let four = i32::from_le_bytes(activations.map(i8::cast_unsigned));
+        // SAFETY: `self` proves AVX2. 63 * 127 * 2 = 16,002: the 16-bit sums do not saturate.
+        unsafe {
+            let four = _mm256_set1_epi32(four);
+            let ones = _mm256_set1_epi16(1);
+            let low = _mm256_maddubs_epi16(weights[0], four);
+            let high = _mm256_maddubs_epi16(weights[1], four);
+            [
+                _mm256_add_epi32(sums[0], _mm256_madd_epi16(low, ones)),
+                _mm256_add_epi32(sums[1], _mm256_madd_epi16(high, ones)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn dot_start_wide(self, _negated_sum: i32) -> [__m256i; 2] {
         // SAFETY: `self` proves AVX2.
         unsafe { [_mm256_setzero_si256(); 2] }
     }
 
     #[inline(always)]
-    fn load_weights(self, bytes: &[u8; 64]) -> SignedAndAbsolute {
-        let (low, high) = bytes.split_at(32);
-        // SAFETY: `self` proves AVX2; each half is the 32 bytes that a load reads.
+    fn load_wide(self, from: &[u8; 64]) -> SignedAndAbsolute {
+        // SAFETY: `self` proves AVX2.
         unsafe {
             let offset = _mm256_set1_epi8(-128);
-            let low = _mm256_xor_si256(_mm256_loadu_si256(low.as_ptr().cast()), offset);
-            let high = _mm256_xor_si256(_mm256_loadu_si256(high.as_ptr().cast()), offset);
+            let signed = self
+                .load_bytes(from)
+                .map(|half| _mm256_xor_si256(half, offset));
             SignedAndAbsolute {
-                signed: [low, high],
-                absolute: [_mm256_abs_epi8(low), _mm256_abs_epi8(high)],
+                signed,
+                absolute: signed.map(|half| _mm256_abs_epi8(half)),
             }
         }
     }
 
     #[inline(always)]
-    fn dot4(
+    fn dot4_wide(
         self,
         sums: [__m256i; 2],
         weights: SignedAndAbsolute,
@@ -196,5 +309,11 @@ impl Simd for Avx2 {
     fn to_float(self, sums: [__m256i; 2]) -> [__m256; 2] {
         // SAFETY: `self` proves AVX2.
         unsafe { [_mm256_cvtepi32_ps(sums[0]), _mm256_cvtepi32_ps(sums[1])] }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, from: &[u8], ahead: usize) {
+        // SAFETY: a prefetch reads nothing that the program sees and never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().wrapping_add(ahead).cast()) }
     }
 }

@@ -2,7 +2,7 @@
 //! and adds them to sixteen sums in one instruction.
 #![expect(unsafe_code, reason = "instructions beyond the target's base line")]
 
-use super::simd::{Kernel, LANES, Lanes, ROUND, Simd};
+use super::simd::{Kernel, Lanes, ROUND, Simd};
 use std::arch::x86_64::*;
 
 /// Proof that the machine has AVX-512 F, BW, VL and VNNI.
@@ -36,10 +36,12 @@ fn enabled<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
 impl Simd for Avx512 {
     type Float = __m512;
     type Int = __m512i;
-    type Weights = __m512i;
+    type Bytes = __m512i;
+    type Wide = __m512i;
 
     const TOKENS: usize = 12;
     const QUERIES: usize = 4;
+    const PAGES: usize = 4;
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m512 {
@@ -54,9 +56,36 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn load_f16(self, from: &[u16; LANES]) -> __m512 {
+    fn load_f32(self, from: &[u8; 64]) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F; the array is the 64 bytes that the load reads.
+        unsafe { _mm512_loadu_ps(from.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[u8; 32]) -> __m512 {
         // SAFETY: `self` proves AVX-512 F; the array is the 32 bytes that the load reads.
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, from: &[u8; 32]) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F; the array is the 32 bytes that the load reads.
+        unsafe {
+            let halves = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(halves))
+        }
+    }
+
+    #[inline(always)]
+    fn load_u8(self, from: &[u8; 16]) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F; the array is the 16 bytes that the load reads.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.as_ptr().cast()))) }
+    }
+
+    #[inline(always)]
+    fn load_i8(self, from: &[u8; 16]) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F; the array is the 16 bytes that the load reads.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast()))) }
     }
 
     #[inline(always)]
@@ -118,15 +147,43 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn dot_start(self, offset: i32) -> __m512i {
-        // SAFETY: `self` proves AVX-512 F.
-        unsafe { _mm512_set1_epi32(offset) }
+    fn load_bytes(self, from: &[u8; 64]) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F; the array is the 64 bytes that the load reads.
+        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
     }
 
     #[inline(always)]
-    fn load_weights(self, bytes: &[u8; 64]) -> __m512i {
-        // SAFETY: `self` proves AVX-512 F; the array is the 64 bytes that the load reads.
-        unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+    fn shift_right(self, bytes: __m512i, shift: u32, mask: u8) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F and BW. Bits that come over from a neighbouring byte
+        // are masked out.
+        unsafe {
+            let shifted = _mm512_srl_epi16(bytes, _mm_cvtsi32_si128(shift.cast_signed()));
+            _mm512_and_si512(shifted, _mm512_set1_epi8(mask.cast_signed()))
+        }
+    }
+
+    #[inline(always)]
+    fn shift_left(self, bytes: __m512i, shift: u32, mask: u8) -> __m512i {
+        // SAFETY: as in `shift_right`.
+        unsafe {
+            let shifted = _mm512_sll_epi16(bytes, _mm_cvtsi32_si128(shift.cast_signed()));
+            _mm512_and_si512(shifted, _mm512_set1_epi8(mask.cast_signed()))
+        }
+    }
+
+    #[inline(always)]
+    fn or(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_or_si512(a, b) }
+    }
+
+    #[inline(always)]
+    fn dot_start(self, value: i32, shift: u32) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe {
+            let count = _mm_cvtsi32_si128(shift.cast_signed());
+            _mm512_sll_epi32(_mm512_set1_epi32(value), count)
+        }
     }
 
     #[inline(always)]
@@ -137,8 +194,29 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn dot_start_wide(self, negated_sum: i32) -> __m512i {
+        self.dot_start(negated_sum, 7)
+    }
+
+    #[inline(always)]
+    fn load_wide(self, from: &[u8; 64]) -> __m512i {
+        self.load_bytes(from)
+    }
+
+    #[inline(always)]
+    fn dot4_wide(self, sums: __m512i, weights: __m512i, activations: [i8; 4]) -> __m512i {
+        self.dot4(sums, weights, activations)
+    }
+
+    #[inline(always)]
     fn to_float(self, sums: __m512i) -> __m512 {
         // SAFETY: `self` proves AVX-512 F.
         unsafe { _mm512_cvtepi32_ps(sums) }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, from: &[u8], ahead: usize) {
+        // SAFETY: a prefetch reads nothing that the program sees and never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().wrapping_add(ahead).cast()) }
     }
 }

@@ -1,5 +1,4 @@
-//! The arithmetic of the engine, and the only module (with the memory map of [`crate::model`])
-//! that contains `unsafe`.
+//! The arithmetic of the engine, and the only module that contains `unsafe`.
 //!
 //! Every kernel is written once, over the [`Simd`] trait, whose value type is sixteen lanes of
 //! `f32`. Three types implement it: [`portable::Portable`], [`avx2::Avx2`] and
@@ -20,20 +19,26 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod elementwise;
+mod formats;
 mod matrix;
+mod panel;
 mod portable;
 mod product;
+mod room;
 mod simd;
+mod team;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use activations::Activations;
-pub(crate) use attention::{Attention, KvBlocks, Queries};
-pub(crate) use elementwise::{AddAssign, RmsNorm, SwiGlu};
-pub(crate) use matrix::Matrix;
+pub(crate) use activations::{Activations, Forms};
+pub(crate) use attention::{Attention, HalfLanes, KvBlocks, KvLanes, Queries};
+pub(crate) use elementwise::{AddAssign, LogSumExp, RmsNorm, SwiGlu};
+pub(crate) use matrix::{Matrix, MatrixPart};
+pub(crate) use panel::Panel;
 pub(crate) use product::{Product, multiply};
 use simd::Kernel;
 pub(crate) use simd::{LANES, Lanes};
+pub(crate) use team::Team;
 
 use portable::Portable;
 
@@ -90,6 +95,15 @@ impl Instructions {
         }
     }
 
+    /// The sizes of tiles that there are kernels for, the largest first; the last is 1.
+    fn tile_rows(self) -> &'static [usize] {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512(_) => &[12, 8, 4, 2, 1],
+            _ => &[4, 2, 1],
+        }
+    }
+
     /// Runs `kernel` with these instructions.
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
@@ -100,4 +114,11 @@ impl Instructions {
             Level::Avx512(token) => token.run(kernel),
         }
     }
+}
+
+/// What computes: with which instructions, on which threads.
+#[derive(Clone, Copy)]
+pub(crate) struct Compute<'a> {
+    pub(crate) instructions: Instructions,
+    pub(crate) team: &'a Team,
 }

@@ -17,10 +17,13 @@ fn each(f: impl Fn(usize) -> f32) -> [f32; LANES] {
 impl Simd for Portable {
     type Float = [f32; LANES];
     type Int = [i32; LANES];
-    type Weights = [[i32; 4]; LANES];
+    type Bytes = [u8; 64];
+    /// `weight + 128`, as they come.
+    type Wide = [u8; 64];
 
     const TOKENS: usize = 4;
     const QUERIES: usize = 1;
+    const PAGES: usize = 1;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::Float {
@@ -33,8 +36,31 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn load_f16(self, from: &[u16; LANES]) -> Self::Float {
-        each(|i| f16::from_bits(from[i]).to_f32())
+    fn load_f32(self, from: &[u8; 64]) -> Self::Float {
+        let (fours, _) = from.as_chunks::<4>();
+        each(|i| f32::from_le_bytes(fours[i]))
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[u8; 32]) -> Self::Float {
+        let (pairs, _) = from.as_chunks::<2>();
+        each(|i| f16::from_le_bytes(pairs[i]).to_f32())
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, from: &[u8; 32]) -> Self::Float {
+        let (pairs, _) = from.as_chunks::<2>();
+        each(|i| f32::from_bits(u32::from(u16::from_le_bytes(pairs[i])) << 16))
+    }
+
+    #[inline(always)]
+    fn load_u8(self, from: &[u8; 16]) -> Self::Float {
+        each(|i| f32::from(from[i]))
+    }
+
+    #[inline(always)]
+    fn load_i8(self, from: &[u8; 16]) -> Self::Float {
+        each(|i| f32::from(from[i].cast_signed()))
     }
 
     #[inline(always)]
@@ -86,28 +112,60 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn dot_start(self, _offset: i32) -> Self::Int {
-        [0; LANES]
+    fn load_bytes(self, from: &[u8; 64]) -> [u8; 64] {
+        *from
     }
 
     #[inline(always)]
-    fn load_weights(self, bytes: &[u8; 64]) -> Self::Weights {
+    fn shift_right(self, bytes: [u8; 64], shift: u32, mask: u8) -> [u8; 64] {
+        bytes.map(|byte| (byte >> shift) & mask)
+    }
+
+    #[inline(always)]
+    fn shift_left(self, bytes: [u8; 64], shift: u32, mask: u8) -> [u8; 64] {
+        bytes.map(|byte| (byte << shift) & mask)
+    }
+
+    #[inline(always)]
+    fn or(self, a: [u8; 64], b: [u8; 64]) -> [u8; 64] {
+        std::array::from_fn(|i| a[i] | b[i])
+    }
+
+    #[inline(always)]
+    fn dot_start(self, value: i32, shift: u32) -> Self::Int {
+        [value << shift; LANES]
+    }
+
+    #[inline(always)]
+    fn dot4(self, sums: Self::Int, weights: [u8; 64], activations: [i8; 4]) -> Self::Int {
+        let activations = activations.map(i32::from);
         std::array::from_fn(|row| {
-            std::array::from_fn(|column| i32::from(bytes[4 * row + column]) - 128)
+            (0..4).fold(sums[row], |sum, i| {
+                sum + i32::from(weights[4 * row + i]) * activations[i]
+            })
         })
     }
 
     #[inline(always)]
-    fn dot4(self, sums: Self::Int, weights: Self::Weights, activations: [i8; 4]) -> Self::Int {
-        std::array::from_fn(|row| {
-            let products: [i32; 4] =
-                std::array::from_fn(|i| weights[row][i] * i32::from(activations[i]));
-            sums[row] + products[0] + products[1] + products[2] + products[3]
-        })
+    fn dot_start_wide(self, negated_sum: i32) -> Self::Int {
+        self.dot_start(negated_sum, 7)
+    }
+
+    #[inline(always)]
+    fn load_wide(self, from: &[u8; 64]) -> [u8; 64] {
+        *from
+    }
+
+    #[inline(always)]
+    fn dot4_wide(self, sums: Self::Int, weights: [u8; 64], activations: [i8; 4]) -> Self::Int {
+        self.dot4(sums, weights, activations)
     }
 
     #[inline(always)]
     fn to_float(self, sums: Self::Int) -> Self::Float {
         each(|i| sums[i] as f32)
     }
+
+    #[inline(always)]
+    fn prefetch(self, _from: &[u8], _ahead: usize) {}
 }

@@ -1,316 +1,214 @@
-//! The product of weights with rows of activations, in tiles of a few tokens by sixteen rows that
-//! stay in registers.
+//! The product of weights with rows of activations, in tiles of a few rows by sixteen outputs
+//! that stay in registers.
 
-use super::Instructions;
-use super::activations::{Activations, BLOCK, QuantisedBlock};
-use super::matrix::{Matrix, Quantised, Weights};
-use super::simd::{Kernel, LANES, Lanes, Simd};
+use super::Compute;
+use super::activations::{Activations, QuantisedBlock, Tile};
+use super::formats::{Blocks, Floats, Scales, Values, with_format};
+use super::matrix::{Matrix, values_bytes};
+use super::panel::Panel;
+use super::simd::{Kernel, Lanes, Simd};
 use std::ops::Range;
 
-/// One matrix times the activations: `out` is (activation rows, matrix rows).
+/// One matrix times the activations: `out` becomes (activation rows, matrix rows).
 pub(crate) struct Product<'a> {
     pub(crate) matrix: &'a Matrix,
-    pub(crate) out: &'a mut [f32],
+    pub(crate) out: &'a mut Panel,
 }
 
-/// Computes the products of several matrices with the same activations, on `threads` threads.
-///
-/// The activations are quantised first where a matrix wants it. How the rows are cut among
-/// threads cannot change a bit of the result.
+/// Computes the products of several matrices with the same activations, which must have been
+/// prepared in the forms that the matrices want.
 pub(crate) fn multiply(
-    instructions: Instructions,
-    threads: usize,
-    activations: &mut Activations,
-    products: &mut [Product<'_>],
-) {
-    if products.iter().any(|p| p.matrix.wants_quantised()) {
-        activations.quantise(instructions);
-    }
-    for product in products {
-        let groups = product.matrix.rows.div_ceil(LANES);
-        let work = product.matrix.rows * product.matrix.columns * activations.rows();
-        let threads = threads.min(groups).min(work / WORK_PER_THREAD);
-        if threads <= 1 {
-            let part = Part {
-                matrix: product.matrix,
-                activations,
-                groups: 0..groups,
-                out: product.out,
-            };
-            instructions.run(part);
-        } else {
-            multiply_on_threads(instructions, threads, activations, product);
-        }
-    }
-}
-
-/// Multiply-adds below which another thread costs more than it saves (about 20 microseconds).
-const WORK_PER_THREAD: usize = 1 << 20;
-
-fn multiply_on_threads(
-    instructions: Instructions,
-    threads: usize,
+    compute: Compute<'_>,
     activations: &Activations,
-    product: &mut Product<'_>,
+    products: Vec<Product<'_>>,
 ) {
-    let matrix = product.matrix;
-    let groups = matrix.rows.div_ceil(LANES);
-    let cuts: Vec<Range<usize>> = (0..threads)
-        .map(|t| groups * t / threads..groups * (t + 1) / threads)
-        .collect();
-    let width = |cut: &Range<usize>| (cut.end * LANES).min(matrix.rows) - cut.start * LANES;
-    let part = |groups: Range<usize>| {
-        let mut out = vec![0.0; width(&groups) * activations.rows()];
-        instructions.run(Part {
+    let rows = activations.rows();
+    if rows == 0 {
+        return;
+    }
+    let parts = products.into_iter().flat_map(|Product { matrix, out }| {
+        out.resize(rows, matrix.rows);
+        let groups = (PART_BYTES / matrix.group_bytes()).clamp(1, GROUPS_MAX);
+        let parts = out.strips_mut().chunks_mut(groups * rows);
+        parts.enumerate().map(move |(i, out)| Part {
             matrix,
             activations,
-            groups,
-            out: &mut out,
-        });
-        out
-    };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = cuts[1..]
-            .iter()
-            .map(|cut| (cut, scope.spawn(|| part(cut.clone()))))
-            .collect();
-        let mut place = |cut: &Range<usize>, from: Vec<f32>| {
-            let rows = product.out.chunks_exact_mut(matrix.rows);
-            for (to, from) in rows.zip(from.chunks_exact(width(cut))) {
-                to[cut.start * LANES..][..from.len()].copy_from_slice(from);
-            }
-        };
-        place(&cuts[0], part(cuts[0].clone()));
-        for (cut, thread) in others {
-            match thread.join() {
-                Ok(out) => place(cut, out),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
+            groups: i * groups..i * groups + out.len() / rows,
+            out,
+        })
     });
+    let instructions = compute.instructions;
+    compute
+        .team
+        .each(parts, || (), |(), part| instructions.run(part));
 }
 
-/// The product with some groups of a matrix's rows; `out` is (activation rows, their rows).
+/// Bytes of weights that a thread takes at once: few enough that they stay in its second-level
+/// cache while all rows of activations pass, and that no thread waits long for another's last.
+const PART_BYTES: usize = 256 << 10;
+const GROUPS_MAX: usize = 16;
+
+/// The product with some groups of a matrix's rows; `out` is (groups, activation rows).
 struct Part<'a> {
     matrix: &'a Matrix,
     activations: &'a Activations,
     groups: Range<usize>,
-    out: &'a mut [f32],
+    out: &'a mut [Lanes],
 }
-
-/// Groups of rows whose weights should stay in the second-level cache while all tokens pass.
-const GROUPS_AT_ONCE: usize = 8;
 
 impl Kernel for Part<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let columns = self.matrix.columns;
-        match &self.matrix.weights {
-            Weights::F32(packed) => {
-                let weights = |g: usize| Floats32(&packed[g * columns..][..columns]);
-                over_tiles(
-                    simd,
-                    self.bounds(),
-                    self.out,
-                    FloatTile(self.activations, weights),
+        let rows = self.activations.rows();
+        for tile in &self.activations.tiles {
+            let strips = self.out.chunks_exact_mut(rows);
+            for (group, strip) in self.groups.clone().zip(strips) {
+                let out = &mut strip[tile.first..][..tile.rows];
+                let group = self.matrix.group(group);
+                with_format!(
+                    self.matrix.kind,
+                    floats F => float_tile::<S, F>(simd, self.activations, *tile, group, out),
+                    blocks B => quantised_tile::<S, B>(simd, self.activations, *tile, group, out),
                 );
-            }
-            Weights::F16(packed) => {
-                let weights = |g: usize| Floats16(&packed[g * columns..][..columns]);
-                over_tiles(
-                    simd,
-                    self.bounds(),
-                    self.out,
-                    FloatTile(self.activations, weights),
-                );
-            }
-            Weights::Q8(packed) => {
-                let tile = QuantisedTile {
-                    packed,
-                    activations: self.activations,
-                };
-                over_tiles(simd, self.bounds(), self.out, tile);
             }
         }
     }
-}
-
-/// What [`over_tiles`] walks over.
-struct Bounds {
-    tokens: usize,
-    groups: Range<usize>,
-    /// Output rows, without the padding of the last group.
-    rows: usize,
-}
-
-impl Part<'_> {
-    #[inline(always)]
-    fn bounds(&self) -> Bounds {
-        let end = (self.groups.end * LANES).min(self.matrix.rows);
-        Bounds {
-            tokens: self.activations.rows(),
-            groups: self.groups.clone(),
-            rows: end - self.groups.start * LANES,
-        }
-    }
-}
-
-/// The inner loop of one kind of weights: `N` tokens from `token` on times one group of rows.
-trait Tile<S: Simd> {
-    fn compute<const N: usize>(&self, simd: S, token: usize, group: usize) -> [S::Float; N];
 }
 
 #[inline(always)]
-fn over_tiles<S: Simd, T: Tile<S>>(simd: S, bounds: Bounds, out: &mut [f32], tile: T) {
-    let Bounds {
-        tokens,
-        groups,
-        rows,
-    } = bounds;
-    let mut first = groups.start;
-    while first < groups.end {
-        let last = (first + GROUPS_AT_ONCE).min(groups.end);
-        let mut token = 0;
-        while token < tokens {
-            let count = S::TOKENS.min(tokens - token);
-            for group in first..last {
-                let column = (group - groups.start) * LANES;
-                let to = Target {
-                    out: &mut out[token * rows..],
-                    rows,
-                    column,
-                };
-                tile_of(simd, count, (token, group), &tile, to);
-            }
-            token += count;
-        }
-        first = last;
-    }
-}
-
-struct Target<'a> {
-    out: &'a mut [f32],
-    rows: usize,
-    column: usize,
-}
-
-#[inline(always)]
-fn tile_of<S: Simd, T: Tile<S>>(
+fn float_tile<S: Simd, F: Floats>(
     simd: S,
-    count: usize,
-    (token, group): (usize, usize),
-    tile: &T,
-    to: Target<'_>,
+    activations: &Activations,
+    tile: Tile,
+    group: &[u8],
+    out: &mut [Lanes],
 ) {
-    macro_rules! by_count {
-        ($($n:literal)*) => {
-            match count {
-                $($n if $n <= S::TOKENS => {
-                    write(simd, tile.compute::<$n>(simd, token, group), to);
-                })*
-                _ => unreachable!("a tile has 1 to S::TOKENS tokens"),
-            }
-        };
+    let floats = activations.floats_of(tile);
+    match out.len() {
+        1 => float_rows::<S, F, 1>(simd, floats, group, out),
+        2 => float_rows::<S, F, 2>(simd, floats, group, out),
+        4 => float_rows::<S, F, 4>(simd, floats, group, out),
+        8 if S::TOKENS >= 8 => float_rows::<S, F, 8>(simd, floats, group, out),
+        12 if S::TOKENS >= 12 => float_rows::<S, F, 12>(simd, floats, group, out),
+        rows => unreachable!("no tile has {rows} rows"),
     }
-    by_count!(1 2 3 4 5 6 7 8 9 10 11 12);
+}
+
+/// `floats` (columns, N) times sixteen rows of float weights.
+#[inline(always)]
+fn float_rows<S: Simd, F: Floats, const N: usize>(
+    simd: S,
+    floats: &[f32],
+    group: &[u8],
+    out: &mut [Lanes],
+) {
+    let mut sums = [simd.splat(0.0); N];
+    let (columns, _) = floats.as_chunks::<N>();
+    for (column, activations) in columns.iter().enumerate() {
+        let weight = F::load(simd, group, column);
+        for (sum, x) in sums.iter_mut().zip(activations) {
+            *sum = simd.mul_add(weight, simd.splat(*x), *sum);
+        }
+    }
+    for (out, sum) in out.iter_mut().zip(sums) {
+        simd.store(sum, out);
+    }
 }
 
 #[inline(always)]
-fn write<S: Simd, const N: usize>(simd: S, sums: [S::Float; N], to: Target<'_>) {
-    let width = LANES.min(to.rows - to.column);
-    for (row, sum) in to.out.chunks_mut(to.rows).zip(sums) {
-        let mut lanes = Lanes::ZERO;
-        simd.store(sum, &mut lanes);
-        row[to.column..][..width].copy_from_slice(&lanes.0[..width]);
+fn quantised_tile<S: Simd, B: Blocks>(
+    simd: S,
+    activations: &Activations,
+    tile: Tile,
+    group: &[u8],
+    out: &mut [Lanes],
+) {
+    let blocks = activations.blocks_of(tile);
+    match out.len() {
+        1 => quantised_rows::<S, B, 1>(simd, blocks, group, out),
+        2 => quantised_rows::<S, B, 2>(simd, blocks, group, out),
+        4 => quantised_rows::<S, B, 4>(simd, blocks, group, out),
+        8 if S::TOKENS >= 8 => quantised_rows::<S, B, 8>(simd, blocks, group, out),
+        12 if S::TOKENS >= 12 => quantised_rows::<S, B, 12>(simd, blocks, group, out),
+        rows => unreachable!("no tile has {rows} rows"),
     }
 }
 
-/// Columns of sixteen rows that widen to floats.
-trait FloatColumns<S: Simd>: Copy {
-    fn columns(self) -> usize;
-    fn load(self, simd: S, column: usize) -> S::Float;
-}
+/// How far ahead of what is read a single row asks for weights: its arithmetic is over before
+/// they would come by themselves.
+const PREFETCH_BYTES: usize = 4096;
 
-#[derive(Clone, Copy)]
-struct Floats32<'a>(&'a [Lanes]);
-
-impl<S: Simd> FloatColumns<S> for Floats32<'_> {
-    #[inline(always)]
-    fn columns(self) -> usize {
-        self.0.len()
-    }
-
-    #[inline(always)]
-    fn load(self, simd: S, column: usize) -> S::Float {
-        simd.load(&self.0[column])
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Floats16<'a>(&'a [[u16; LANES]]);
-
-impl<S: Simd> FloatColumns<S> for Floats16<'_> {
-    #[inline(always)]
-    fn columns(self) -> usize {
-        self.0.len()
-    }
-
-    #[inline(always)]
-    fn load(self, simd: S, column: usize) -> S::Float {
-        simd.load_f16(&self.0[column])
-    }
-}
-
-struct FloatTile<'a, F>(&'a Activations, F);
-
-impl<S: Simd, C: FloatColumns<S>, F: Fn(usize) -> C> Tile<S> for FloatTile<'_, F> {
-    #[inline(always)]
-    fn compute<const N: usize>(&self, simd: S, token: usize, group: usize) -> [S::Float; N] {
-        let weights = (self.1)(group);
-        let columns = weights.columns();
-        let rows: [&[f32]; N] =
-            std::array::from_fn(|i| &self.0.floats[(token + i) * columns..][..columns]);
-        let mut sums = [simd.splat(0.0); N];
-        for column in 0..columns {
-            let weight = weights.load(simd, column);
-            for (sum, row) in sums.iter_mut().zip(rows) {
-                *sum = simd.mul_add(weight, simd.splat(row[column]), *sum);
+/// `blocks` (columns / 32, N) times sixteen rows of quantised weights.
+#[inline(always)]
+fn quantised_rows<S: Simd, B: Blocks, const N: usize>(
+    simd: S,
+    blocks: &[QuantisedBlock],
+    group: &[u8],
+    out: &mut [Lanes],
+) {
+    let (blocks, _) = blocks.as_chunks::<N>();
+    let (values, scales) = group.split_at(values_bytes::<B>(blocks.len() * 32));
+    let mut sums = [simd.splat(0.0); N];
+    for (b, (activations, values)) in blocks
+        .iter()
+        .zip(values.chunks_exact(B::Values::BYTES))
+        .enumerate()
+    {
+        if N <= 2 {
+            for line in (0..B::Values::BYTES).step_by(super::formats::LINE) {
+                simd.prefetch(values, PREFETCH_BYTES + line);
             }
         }
-        sums
-    }
-}
-
-struct QuantisedTile<'a> {
-    packed: &'a Quantised,
-    activations: &'a Activations,
-}
-
-impl<S: Simd> Tile<S> for QuantisedTile<'_> {
-    #[inline(always)]
-    fn compute<const N: usize>(&self, simd: S, token: usize, group: usize) -> [S::Float; N] {
-        let blocks = self.activations.width / BLOCK;
-        let values = &self.packed.values[group * blocks..][..blocks];
-        let scales = &self.packed.scales[group * blocks..][..blocks];
-        let rows: [&[QuantisedBlock]; N] =
-            std::array::from_fn(|i| &self.activations.blocks[(token + i) * blocks..][..blocks]);
-        let mut sums = [simd.splat(0.0); N];
-        for b in 0..blocks {
-            let mut dots: [S::Int; N] = std::array::from_fn(|i| simd.dot_start(rows[i][b].offset));
-            for (j, bytes) in values[b].0.iter().enumerate() {
-                let weights = simd.load_weights(bytes);
-                for (dot, row) in dots.iter_mut().zip(rows) {
-                    *dot = simd.dot4(*dot, weights, row[b].values[j]);
-                }
-            }
-            let scale = simd.load_f16(&scales[b]);
-            for ((sum, dot), row) in sums.iter_mut().zip(dots).zip(rows) {
-                let scale = simd.mul(scale, simd.splat(row[b].scale));
+        for part in 0..B::Scales::PARTS {
+            let dots = dots::<S, B, N>(simd, activations, values, part);
+            let scale = B::Scales::scale(simd, scales, b, part);
+            for ((sum, dot), x) in sums.iter_mut().zip(dots).zip(activations) {
+                let scale = simd.mul(scale, simd.splat(x.scale));
                 *sum = simd.mul_add(simd.to_float(dot), scale, *sum);
             }
+            if B::Scales::OFFSET.is_none() {
+                let minimum = B::Scales::minimum(simd, scales, b, part);
+                for (sum, x) in sums.iter_mut().zip(activations) {
+                    let scaled_sum = match B::Scales::PARTS {
+                        1 => x.scaled_sum,
+                        _ => x.scale * -(x.negated_halves[part] as f32),
+                    };
+                    *sum = simd.mul_add(minimum, simd.splat(scaled_sum), *sum);
+                }
+            }
         }
-        sums
     }
+    for (out, sum) in out.iter_mut().zip(sums) {
+        simd.store(sum, out);
+    }
+}
+
+/// The exact dot products of one part of a block.
+#[inline(always)]
+fn dots<S: Simd, B: Blocks, const N: usize>(
+    simd: S,
+    activations: &[QuantisedBlock; N],
+    values: &[u8],
+    part: usize,
+) -> [S::Int; N] {
+    let mut dots: [S::Int; N] = std::array::from_fn(|i| match B::Scales::OFFSET {
+        None => simd.dot_start(0, 0),
+        Some(shift) => {
+            let negated_sum = match B::Scales::PARTS {
+                1 => activations[i].negated_sum,
+                _ => activations[i].negated_halves[part],
+            };
+            B::Values::start(simd, negated_sum, shift)
+        }
+    });
+    let fours = 8 / B::Scales::PARTS;
+    for i in part * fours..(part + 1) * fours {
+        let four = B::Values::four(simd, values, i);
+        for (dot, x) in dots.iter_mut().zip(activations) {
+            *dot = B::Values::dot(simd, *dot, four, x.values[i]);
+        }
+    }
+    dots
 }

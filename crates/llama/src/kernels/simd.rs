@@ -26,18 +26,28 @@ pub(crate) trait Simd: Copy {
     type Float: Copy;
     /// Sixteen `i32`.
     type Int: Copy;
-    /// Four columns of sixteen weight rows, ready for [`Simd::dot4`].
-    type Weights: Copy;
+    /// 64 bytes: four columns of sixteen weight rows, `4 * row + column`.
+    type Bytes: Copy;
+    /// The same of 8-bit weights, ready for [`Simd::dot4_wide`].
+    type Wide: Copy;
 
     /// Tokens computed at once against one load of weights: as many as registers allow.
     const TOKENS: usize;
     /// Query vectors computed at once against one load of keys or values.
     const QUERIES: usize;
+    /// Pages of keys loaded at once.
+    const PAGES: usize;
 
     fn splat(self, value: f32) -> Self::Float;
     fn load(self, from: &Lanes) -> Self::Float;
-    /// IEEE half precision, widened exactly.
-    fn load_f16(self, from: &[u16; LANES]) -> Self::Float;
+    /// Little-endian `f32`.
+    fn load_f32(self, from: &[u8; 64]) -> Self::Float;
+    /// Little-endian IEEE half precision, widened exactly.
+    fn load_f16(self, from: &[u8; 32]) -> Self::Float;
+    /// Little-endian `bfloat16`: the upper half of an `f32`.
+    fn load_bf16(self, from: &[u8; 32]) -> Self::Float;
+    fn load_u8(self, from: &[u8; 16]) -> Self::Float;
+    fn load_i8(self, from: &[u8; 16]) -> Self::Float;
     fn store(self, value: Self::Float, to: &mut Lanes);
     fn add(self, a: Self::Float, b: Self::Float) -> Self::Float;
     fn sub(self, a: Self::Float, b: Self::Float) -> Self::Float;
@@ -52,14 +62,28 @@ pub(crate) trait Simd: Copy {
     /// `2^n` for whole `n` in `-126..=127`, given as `n + ROUND` (see [`exp`]).
     fn power_of_two(self, n_plus_round: Self::Float) -> Self::Float;
 
-    /// What an integer sum starts from, given `-128 *` the sum of the activations: zero where
-    /// weights are used signed, that value where they are used as `weight + 128`.
-    fn dot_start(self, offset: i32) -> Self::Int;
-    /// `bytes[4 * row + column]` is `weight + 128`.
-    fn load_weights(self, bytes: &[u8; 64]) -> Self::Weights;
-    /// `sums[row] + sum over column of weights[row][column] * activations[column]`, exact.
-    fn dot4(self, sums: Self::Int, weights: Self::Weights, activations: [i8; 4]) -> Self::Int;
+    fn load_bytes(self, from: &[u8; 64]) -> Self::Bytes;
+    /// `(byte >> shift) & mask` of each byte; `mask` has at most `8 - shift` bits.
+    fn shift_right(self, bytes: Self::Bytes, shift: u32, mask: u8) -> Self::Bytes;
+    /// `(byte << shift) & mask` of each byte; `mask` has no bit below `shift`.
+    fn shift_left(self, bytes: Self::Bytes, shift: u32, mask: u8) -> Self::Bytes;
+    fn or(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
+
+    /// What an integer sum starts from: `value << shift`.
+    fn dot_start(self, value: i32, shift: u32) -> Self::Int;
+    /// `sums[row] + sum over column of weights[row][column] * activations[column]`, exact, for
+    /// weights up to 63.
+    fn dot4(self, sums: Self::Int, weights: Self::Bytes, activations: [i8; 4]) -> Self::Int;
+    /// As [`Simd::dot_start`] for [`Simd::dot4_wide`], given `-1 *` the sum of the activations:
+    /// zero where weights are used signed, `128 *` that where they are used as `weight + 128`.
+    fn dot_start_wide(self, negated_sum: i32) -> Self::Int;
+    /// Bytes that are `weight + 128`.
+    fn load_wide(self, from: &[u8; 64]) -> Self::Wide;
+    /// As [`Simd::dot4`] for weights of 8 bits.
+    fn dot4_wide(self, sums: Self::Int, weights: Self::Wide, activations: [i8; 4]) -> Self::Int;
     fn to_float(self, sums: Self::Int) -> Self::Float;
+    /// Asks for the cache line a way ahead of what is being read; out of bounds is no matter.
+    fn prefetch(self, from: &[u8], ahead: usize);
 }
 
 /// 1.5 * 2^23: adding it to a float below 2^22 rounds that to a whole number, ties to even, and

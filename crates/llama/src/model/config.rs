@@ -1,5 +1,7 @@
 //! A model's sizes, from the file's metadata.
 
+use super::source::Source;
+use super::weights::{ReadFault, vector};
 use crate::error::{Fault, Parsed, Place, quoted};
 use crate::gguf::{Gguf, Value};
 
@@ -102,18 +104,10 @@ fn check_architecture(file: &Gguf<'_>) -> Parsed<()> {
         }
     }
     match file.usize("llama.expert_count")? {
-        None | Some(0) => {}
+        None | Some(0) => Ok(()),
         Some(n) => {
             let message = format!("a mixture of {n} experts is not supported; dense models are");
-            return unsupported("llama.expert_count", message);
-        }
-    }
-    match file.usize("split.count")? {
-        None | Some(0 | 1) => Ok(()),
-        Some(n) => {
-            let message =
-                format!("the model is split into {n} files; merge them into one GGUF file");
-            unsupported("split.count", message)
+            unsupported("llama.expert_count", message)
         }
     }
 }
@@ -164,11 +158,15 @@ fn optional(file: &Gguf<'_>, key: &str, default: usize) -> Parsed<usize> {
 pub(crate) struct RopeFrequencies(pub(crate) Vec<f64>);
 
 impl RopeFrequencies {
-    pub(super) fn read(file: &Gguf<'_>, config: &Config) -> Parsed<Self> {
+    pub(super) fn read(
+        file: &Gguf<'_>,
+        source: &Source<'_>,
+        config: &Config,
+    ) -> Result<Self, ReadFault> {
         let base = positive(file, "rope.freq_base")?.unwrap_or(10_000.0);
         let scale = linear_scale(file)?;
         let pairs = config.rope_dim / 2;
-        let factors = rope_factors(file, pairs)?;
+        let factors = rope_factors(file, source, pairs)?;
         let frequency = |i: usize| {
             let plain = base.powf(-2.0 * i as f64 / config.rope_dim as f64);
             plain
@@ -207,12 +205,16 @@ fn linear_scale(file: &Gguf<'_>) -> Parsed<f64> {
     }
 }
 
-fn rope_factors(file: &Gguf<'_>, pairs: usize) -> Parsed<Option<Vec<f32>>> {
+fn rope_factors(
+    file: &Gguf<'_>,
+    source: &Source<'_>,
+    pairs: usize,
+) -> Result<Option<Vec<f32>>, ReadFault> {
     const NAME: &str = "rope_freqs.weight";
     if file.tensor(NAME).is_none() {
         return Ok(None);
     }
-    let factors = super::weights::vector(file, NAME, pairs)?;
+    let factors = vector(file, source, NAME, pairs)?;
     if factors
         .iter()
         .all(|factor| factor.is_finite() && *factor > 0.0)
@@ -220,5 +222,5 @@ fn rope_factors(file: &Gguf<'_>, pairs: usize) -> Parsed<Option<Vec<f32>>> {
         return Ok(Some(factors));
     }
     let message = "a factor is not greater than 0";
-    Err(Fault::malformed(Place::Tensor(NAME.into()), message))
+    Err(Fault::malformed(Place::Tensor(NAME.into()), message).into())
 }

@@ -1,20 +1,22 @@
 //! A model: its sizes, its weights repacked for the kernels, its tokenizer and chat template.
 
 mod config;
+mod load;
+mod memory;
+mod source;
 mod weights;
 
 pub use config::Config;
+pub use load::{LoadOptions, LoadProgress};
 
 pub(crate) use config::RopeFrequencies;
 pub(crate) use weights::{Layer, Weights};
 
 use crate::chat_template::ChatTemplate;
-use crate::error::{ModelError, Parsed};
-use crate::gguf::Gguf;
+use crate::error::{MemoryNeed, ModelError};
 use crate::kernels::Instructions;
 use crate::kv_cache::PageShape;
-use crate::tokenizer::{self, Tokenizer};
-use std::fs::File;
+use crate::tokenizer::Tokenizer;
 use std::path::Path;
 
 /// A Llama-architecture model from a GGUF file, ready to compute.
@@ -27,13 +29,15 @@ pub struct Model {
     pub(crate) rope: RopeFrequencies,
     pub(crate) weights: Weights,
     pub(crate) instructions: Instructions,
+    page_shape: PageShape,
+    memory: MemoryNeed,
     tokenizer: Tokenizer,
     chat_template: Option<ChatTemplate>,
 }
 
 impl Model {
-    /// Opens a GGUF file (version 2 or 3) of architecture `llama` with weights in F32, F16 or
-    /// Q8_0.
+    /// Opens a GGUF file (version 2 or 3) of architecture `llama`, on all of the machine's
+    /// threads. Of a model that is split into several files, `path` is the first.
     ///
     /// The weights are repacked into memory of their own, about the size of the file; the file is
     /// not needed afterwards.
@@ -41,19 +45,19 @@ impl Model {
     /// # Errors
     ///
     /// A file that cannot be read, is damaged, or needs what this engine lacks; the message says
-    /// which byte, key or tensor of which file, and what to do.
+    /// which byte, key or tensor of which file, and what to do. A machine with too little memory
+    /// is told the numbers before anything is loaded.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let name = path.display().to_string();
-        let io = |source| ModelError::Io {
-            model: name.clone(),
-            source,
-        };
-        let file = File::open(path).map_err(io)?;
-        if !file.metadata().map_err(io)?.is_file() {
-            return Err(io(std::io::Error::other("not a regular file")));
-        }
-        let bytes = map(&file).map_err(io)?;
-        Self::from_bytes(&name, &bytes)
+        Self::open_with(path, &LoadOptions::default())
+    }
+
+    /// As [`Model::open`], with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::open`].
+    pub fn open_with(path: &Path, options: &LoadOptions<'_>) -> Result<Self, ModelError> {
+        load::open(path, options)
     }
 
     /// The model in `bytes`, a whole GGUF file; `name` is what messages call it.
@@ -62,25 +66,7 @@ impl Model {
     ///
     /// As [`Model::open`].
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, ModelError> {
-        Self::parse(name, bytes).map_err(|fault| fault.in_model(name))
-    }
-
-    fn parse(name: &str, bytes: &[u8]) -> Parsed<Self> {
-        let file = Gguf::parse(bytes)?;
-        let config = Config::read(&file)?;
-        let tokenizer = tokenizer::load(&file)?;
-        let rope = RopeFrequencies::read(&file, &config)?;
-        let weights = Weights::read(&file, &config, tokenizer.len())?;
-        let chat_template = ChatTemplate::read(&file, name, &tokenizer)?;
-        Ok(Self {
-            name: name.to_owned(),
-            config,
-            rope,
-            weights,
-            instructions: Instructions::best(),
-            tokenizer,
-            chat_template,
-        })
+        load::from_bytes(name, bytes)
     }
 
     /// The same model, computed with other instructions; the results are the same bits.
@@ -100,6 +86,11 @@ impl Model {
         &self.config
     }
 
+    /// The memory that it needs.
+    pub fn memory(&self) -> MemoryNeed {
+        self.memory
+    }
+
     /// The instructions that compute it.
     pub fn instructions(&self) -> Instructions {
         self.instructions
@@ -116,27 +107,6 @@ impl Model {
     }
 
     pub(crate) fn page_shape(&self) -> PageShape {
-        let Config {
-            n_layers,
-            n_kv_heads,
-            head_dim,
-            value_dim,
-            ..
-        } = self.config;
-        PageShape {
-            n_layers,
-            n_kv_heads,
-            head_dim,
-            value_dim,
-        }
+        self.page_shape
     }
-}
-
-#[expect(unsafe_code, reason = "a file can be mapped in no other way")]
-fn map(file: &File) -> std::io::Result<memmap2::Mmap> {
-    // SAFETY: the map is read-only and lives while the file is parsed and repacked. A file that
-    // another process changes in that time can yield wrong weights and, where it is cut short, end
-    // this process with SIGBUS, as with every program that maps its input; models are replaced by
-    // renaming a new file over the old, which leaves the mapped one intact.
-    unsafe { memmap2::Mmap::map(file) }
 }

@@ -1,10 +1,13 @@
 //! A model's weights, repacked for the kernels.
 
-use super::Config;
+use super::source::Source;
+use super::{Config, LoadProgress};
 use crate::error::{Fault, Parsed, Place};
 use crate::gguf::{Gguf, Tensor, TensorType};
-use crate::kernels::{LANES, Matrix};
+use crate::kernels::{LANES, Matrix, MatrixPart, Team};
 use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// All weights, with the names of the Llama papers.
 pub(crate) struct Weights {
@@ -42,39 +45,113 @@ pub(crate) struct Layer {
 /// Padding rows to sixteens may cost this much over the file; real models need none.
 const PADDING_BYTES_MAX: usize = 32 << 20;
 
+/// Why weights could not be read.
+pub(super) enum ReadFault {
+    File(Fault),
+    Io(std::io::Error),
+}
+
+impl From<Fault> for ReadFault {
+    fn from(fault: Fault) -> Self {
+        Self::File(fault)
+    }
+}
+
+impl From<std::io::Error> for ReadFault {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
 impl Weights {
-    pub(super) fn read(file: &Gguf<'_>, config: &Config, tokens: usize) -> Parsed<Self> {
-        let mut source = Source {
+    /// Bytes that the matrices of a file will take.
+    pub(super) fn bytes(file: &Gguf<'_>) -> u64 {
+        file.tensors().fold(0u64, |sum, (_, tensor)| {
+            let bytes = Matrix::bytes(tensor.kind, tensor.rows, tensor.columns);
+            sum.saturating_add(bytes.map_or(u64::MAX, |bytes| bytes as u64))
+        })
+    }
+
+    pub(super) fn read(
+        (file, source): (&Gguf<'_>, &Source<'_>),
+        (config, tokens): (&Config, usize),
+        team: &Team,
+        progress: &(dyn Fn(LoadProgress) + Sync),
+    ) -> Result<Self, ReadFault> {
+        let mut plan = Plan {
             file,
+            source,
             used: HashSet::new(),
+            tensors: Vec::new(),
             padding_bytes: 0,
         };
+        let mut weights = Self::plan(&mut plan, config, tokens)?;
+        let tensors = plan.tensors;
+        let bytes_of = |tensor: &Tensor| tensor.row_bytes as u64 * tensor.rows as u64;
+        let total_bytes = tensors.iter().map(bytes_of).sum();
+        let done_bytes = AtomicU64::new(0);
+        let failed: Mutex<Option<std::io::Error>> = Mutex::new(None);
+        let jobs = weights
+            .matrices_mut()
+            .zip(&tensors)
+            .flat_map(|(matrix, tensor)| matrix.parts().map(move |part| (part, tensor)));
+        team.each(jobs, Vec::new, |buffer, (part, tensor)| {
+            match fill(part, tensor, source, buffer) {
+                Ok(bytes) => {
+                    let done_bytes = done_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+                    progress(LoadProgress {
+                        done_bytes,
+                        total_bytes,
+                    });
+                }
+                Err(error) => {
+                    let mut failed = failed
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner);
+                    failed.get_or_insert(error);
+                }
+            }
+        });
+        let failed = failed
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        failed.map_or(Ok(weights), |error| Err(error.into()))
+    }
+
+    /// The weights with matrices of zeros; what they are to be filled from is in the plan.
+    fn plan(plan: &mut Plan<'_, '_>, config: &Config, tokens: usize) -> Result<Self, ReadFault> {
         let Config {
             dim, vocabulary, ..
         } = *config;
         if tokens > vocabulary {
             let message = format!("it has {vocabulary} rows for a vocabulary of {tokens} tokens");
-            return Err(Fault::malformed(
-                Place::Tensor("token_embd.weight".into()),
-                message,
-            ));
+            let place = Place::Tensor("token_embd.weight".into());
+            return Err(Fault::malformed(place, message).into());
         }
-        let embedding = source.matrix("token_embd.weight", vocabulary, dim)?;
-        let head = match file.tensor("output.weight") {
-            Some(_) => Some(source.matrix("output.weight", vocabulary, dim)?),
+        let embedding = plan.matrix("token_embd.weight", vocabulary, dim)?;
+        let head = match plan.file.tensor("output.weight") {
+            Some(_) => Some(plan.matrix("output.weight", vocabulary, dim)?),
             None => None,
         };
-        let output_norm = source.vector("output_norm.weight", dim)?;
+        let output_norm = plan.vector("output_norm.weight", dim)?;
         let layers = (0..config.n_layers)
-            .map(|layer| Layer::read(&mut source, layer, config))
-            .collect::<Parsed<Vec<_>>>()?;
-        source.check_all_used()?;
+            .map(|layer| Layer::plan(plan, layer, config))
+            .collect::<Result<Vec<_>, _>>()?;
+        plan.check_all_used()?;
         Ok(Self {
             embedding,
             layers,
             output_norm,
             head,
         })
+    }
+
+    /// In the order in which they are planned.
+    fn matrices_mut(&mut self) -> impl Iterator<Item = &mut Matrix> + Send {
+        let layers = self.layers.iter_mut().flat_map(Layer::matrices_mut);
+        std::iter::once(&mut self.embedding)
+            .chain(&mut self.head)
+            .chain(layers)
     }
 
     /// (vocabulary, dim): what turns the last layer's output into logits.
@@ -84,7 +161,7 @@ impl Weights {
 }
 
 impl Layer {
-    fn read(source: &mut Source<'_, '_>, layer: usize, config: &Config) -> Parsed<Self> {
+    fn plan(plan: &mut Plan<'_, '_>, layer: usize, config: &Config) -> Result<Self, ReadFault> {
         let Config {
             dim,
             n_heads,
@@ -96,57 +173,86 @@ impl Layer {
         } = *config;
         let name = |part: &str| format!("blk.{layer}.{part}.weight");
         Ok(Self {
-            attention_norm: source.vector(&name("attn_norm"), dim)?,
-            wq: source.matrix(&name("attn_q"), n_heads * head_dim, dim)?,
-            wk: source.matrix(&name("attn_k"), n_kv_heads * head_dim, dim)?,
-            wv: source.matrix(&name("attn_v"), n_kv_heads * value_dim, dim)?,
-            wo: source.matrix(&name("attn_output"), dim, n_heads * value_dim)?,
-            ffn_norm: source.vector(&name("ffn_norm"), dim)?,
-            w_gate: source.matrix(&name("ffn_gate"), hidden_dim, dim)?,
-            w_up: source.matrix(&name("ffn_up"), hidden_dim, dim)?,
-            w_down: source.matrix(&name("ffn_down"), dim, hidden_dim)?,
+            attention_norm: plan.vector(&name("attn_norm"), dim)?,
+            wq: plan.matrix(&name("attn_q"), n_heads * head_dim, dim)?,
+            wk: plan.matrix(&name("attn_k"), n_kv_heads * head_dim, dim)?,
+            wv: plan.matrix(&name("attn_v"), n_kv_heads * value_dim, dim)?,
+            wo: plan.matrix(&name("attn_output"), dim, n_heads * value_dim)?,
+            ffn_norm: plan.vector(&name("ffn_norm"), dim)?,
+            w_gate: plan.matrix(&name("ffn_gate"), hidden_dim, dim)?,
+            w_up: plan.matrix(&name("ffn_up"), hidden_dim, dim)?,
+            w_down: plan.matrix(&name("ffn_down"), dim, hidden_dim)?,
         })
+    }
+
+    fn matrices_mut(&mut self) -> [&mut Matrix; 7] {
+        [
+            &mut self.wq,
+            &mut self.wk,
+            &mut self.wv,
+            &mut self.wo,
+            &mut self.w_gate,
+            &mut self.w_up,
+            &mut self.w_down,
+        ]
     }
 }
 
-/// The file, with a record of what was read from it.
-struct Source<'f, 'a> {
+/// Reads and repacks some rows; gives back how many bytes of the file they were.
+fn fill(
+    part: MatrixPart<'_>,
+    tensor: &Tensor,
+    source: &Source<'_>,
+    buffer: &mut Vec<u8>,
+) -> std::io::Result<u64> {
+    let range = (
+        part.first_row * tensor.row_bytes,
+        part.rows * tensor.row_bytes,
+    );
+    let bytes = source.read(tensor, range, buffer)?;
+    part.fill(bytes);
+    Ok(bytes.len() as u64)
+}
+
+/// The file, with a record of what is to be read from it.
+struct Plan<'f, 'a> {
     file: &'f Gguf<'a>,
+    source: &'f Source<'f>,
     used: HashSet<String>,
+    /// The matrices' tensors, in order.
+    tensors: Vec<Tensor>,
     padding_bytes: usize,
 }
 
-impl Source<'_, '_> {
-    fn vector(&mut self, name: &str, width: usize) -> Parsed<Vec<f32>> {
+impl Plan<'_, '_> {
+    fn vector(&mut self, name: &str, width: usize) -> Result<Vec<f32>, ReadFault> {
         self.used.insert(name.to_owned());
-        vector(self.file, name, width)
+        vector(self.file, self.source, name, width)
     }
 
-    fn matrix(&mut self, name: &str, rows: usize, columns: usize) -> Parsed<Matrix> {
+    fn matrix(&mut self, name: &str, rows: usize, columns: usize) -> Result<Matrix, ReadFault> {
         self.used.insert(name.to_owned());
         let tensor = shaped(self.file, name, rows, columns)?;
-        let row_bytes = tensor.data.len() / rows;
         let padding_rows = rows.next_multiple_of(LANES) - rows;
-        self.padding_bytes = self.padding_bytes.saturating_add(row_bytes * padding_rows);
+        let padding_bytes = tensor.row_bytes.saturating_mul(padding_rows);
+        self.padding_bytes = self.padding_bytes.saturating_add(padding_bytes);
         if self.padding_bytes > PADDING_BYTES_MAX {
             let message = format!(
                 "rows are padded to a multiple of {LANES}, which would take more than {} MiB",
                 PADDING_BYTES_MAX >> 20
             );
-            return Err(Fault::unsupported(Place::Tensor(name.into()), message));
+            return Err(Fault::unsupported(Place::Tensor(name.into()), message).into());
         }
-        Ok(match tensor.kind {
-            TensorType::F32 => Matrix::from_f32(rows, columns, tensor.data),
-            TensorType::F16 => Matrix::from_f16(rows, columns, tensor.data),
-            TensorType::Q8_0 => Matrix::from_q8_0(rows, columns, tensor.data),
-        })
+        self.tensors.push(tensor);
+        Ok(Matrix::zeroed(tensor.kind, rows, columns)?)
     }
 
     /// A tensor that is not read is a part of the model that would silently not be computed.
     fn check_all_used(&self) -> Parsed<()> {
         // The factors are read with the metadata that they belong to.
         let known = |name: &str| self.used.contains(name) || name == "rope_freqs.weight";
-        let unknown = self.file.tensor_names().filter(|name| !known(name)).min();
+        let names = self.file.tensors().map(|(name, _)| name);
+        let unknown = names.filter(|name| !known(name)).min();
         match unknown {
             None => Ok(()),
             Some(name) => {
@@ -158,7 +264,7 @@ impl Source<'_, '_> {
     }
 }
 
-fn shaped<'a>(file: &Gguf<'a>, name: &str, rows: usize, columns: usize) -> Parsed<Tensor<'a>> {
+fn shaped(file: &Gguf<'_>, name: &str, rows: usize, columns: usize) -> Parsed<Tensor> {
     let fault = |message: String| Fault::malformed(Place::Tensor(name.into()), message);
     let tensor = file
         .tensor(name)
@@ -173,19 +279,22 @@ fn shaped<'a>(file: &Gguf<'a>, name: &str, rows: usize, columns: usize) -> Parse
 }
 
 /// A tensor of one row, as floats.
-pub(super) fn vector(file: &Gguf<'_>, name: &str, width: usize) -> Parsed<Vec<f32>> {
+pub(super) fn vector(
+    file: &Gguf<'_>,
+    source: &Source<'_>,
+    name: &str,
+    width: usize,
+) -> Result<Vec<f32>, ReadFault> {
     let tensor = shaped(file, name, 1, width)?;
-    match tensor.kind {
-        TensorType::F32 => {
-            let (floats, _) = tensor.data.as_chunks();
-            Ok(floats
-                .iter()
-                .map(|bytes| f32::from_le_bytes(*bytes))
-                .collect())
-        }
-        other => {
-            let message = format!("it is stored as {other:?}; this tensor must be F32");
-            Err(Fault::unsupported(Place::Tensor(name.into()), message))
-        }
+    if tensor.kind != TensorType::F32 {
+        let message = format!("it is stored as {}; this tensor must be F32", tensor.kind);
+        return Err(Fault::unsupported(Place::Tensor(name.into()), message).into());
     }
+    let mut buffer = Vec::new();
+    let bytes = source.read(&tensor, (0, tensor.row_bytes), &mut buffer)?;
+    let (floats, _) = bytes.as_chunks();
+    Ok(floats
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes))
+        .collect())
 }

@@ -61,9 +61,9 @@ fn kind(c: char) -> Kind {
             ' ' | '\t'..='\r' => Kind::Space,
             _ => Kind::Other,
         }
-    } else if is_letter(c) {
+    } else if is_in(&LETTERS, c) {
         Kind::Letter
-    } else if c.is_numeric() {
+    } else if is_in(&NUMBERS, c) {
         Kind::Number
     } else if c.is_whitespace() {
         Kind::Space
@@ -72,24 +72,29 @@ fn kind(c: char) -> Kind {
     }
 }
 
-/// `\p{L}`. (`char::is_alphabetic` is another property: it has marks and letter numbers too.)
-fn is_letter(c: char) -> bool {
-    let after = LETTERS.partition_point(|(first, _)| *first <= c);
-    after.checked_sub(1).is_some_and(|i| c <= LETTERS[i].1)
+type Ranges = Vec<(char, char)>;
+
+fn is_in(ranges: &[(char, char)], c: char) -> bool {
+    let after = ranges.partition_point(|(first, _)| *first <= c);
+    after.checked_sub(1).is_some_and(|i| c <= ranges[i].1)
 }
 
-/// The ranges of `\p{L}`, in order.
-static LETTERS: LazyLock<Vec<(char, char)>> =
-    LazyLock::new(
-        || match regex_syntax::parse(r"\p{L}").map(regex_syntax::hir::Hir::into_kind) {
-            Ok(HirKind::Class(Class::Unicode(class))) => class
-                .ranges()
-                .iter()
-                .map(|range| (range.start(), range.end()))
-                .collect(),
-            other => unreachable!("a constant expression for a class of characters: {other:?}"),
-        },
-    );
+/// `\p{L}`. (`char::is_alphabetic` is another property: it has marks and letter numbers too.)
+static LETTERS: LazyLock<Ranges> = LazyLock::new(|| ranges(r"\p{L}"));
+/// `\p{N}`. (`char::is_numeric` is the same property, of another version of Unicode.)
+static NUMBERS: LazyLock<Ranges> = LazyLock::new(|| ranges(r"\p{N}"));
+
+/// The ranges of a class of characters, in order.
+fn ranges(class: &str) -> Ranges {
+    match regex_syntax::parse(class).map(regex_syntax::hir::Hir::into_kind) {
+        Ok(HirKind::Class(Class::Unicode(class))) => class
+            .ranges()
+            .iter()
+            .map(|range| (range.start(), range.end()))
+            .collect(),
+        other => unreachable!("a constant expression for a class of characters: {other:?}"),
+    }
+}
 
 /// Bytes at the start of `text` whose characters are all of the kind.
 fn run(text: &str, of: Kind) -> usize {

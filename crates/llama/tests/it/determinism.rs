@@ -1,6 +1,7 @@
 //! The same input gives the same bits: however it is cut, whatever is computed beside it, with any
 //! instructions, on any number of threads.
 
+use crate::support::blocks::Quantised;
 use crate::support::gguf::Stored;
 use crate::support::tiny::{self, Random, Shape, bits};
 use llama::{Instructions, LabelScorer, Model, Session};
@@ -19,6 +20,14 @@ fn shape(stored: Stored) -> Shape {
     };
     match stored {
         Stored::Q8_0 => shape,
+        Stored::Blocks(_) => Shape {
+            dim: 256,
+            hidden_dim: 512,
+            head_dim: 64,
+            value_dim: 64,
+            rope_dim: 64,
+            ..shape
+        },
         _ => Shape {
             dim: 52,
             hidden_dim: 70,
@@ -30,9 +39,16 @@ fn shape(stored: Stored) -> Shape {
     }
 }
 
+const STORED: [Stored; 5] = [
+    Stored::F32,
+    Stored::F16,
+    Stored::Q8_0,
+    Stored::Blocks(Quantised::Q4K),
+    Stored::Blocks(Quantised::Q6K),
+];
+
 static MODELS: LazyLock<Vec<Arc<Model>>> = LazyLock::new(|| {
-    let stored = [Stored::F32, Stored::F16, Stored::Q8_0];
-    stored
+    STORED
         .into_iter()
         .map(|stored| tiny::model(&shape(stored)).open())
         .collect()
@@ -131,9 +147,37 @@ fn a_fork_leaves_its_origin_alone() {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+    #[test]
+    fn whatever_is_decoded_beside(seed in any::<u64>(), count in 2usize..15) {
+        for model in MODELS.iter() {
+            let mut random = Random(seed);
+            let mut tokens = |count| random.tokens(count, model.config().vocabulary);
+            let mut sessions: Vec<Session> = (0..count)
+                .map(|i| {
+                    let mut session = Session::new(Arc::clone(model));
+                    session.prefill(&tokens(1 + i * 7 % 40)).unwrap();
+                    session
+                })
+                .collect();
+            let mut alone: Vec<Session> = sessions.iter().map(Session::fork).collect();
+            for _ in 0..3 {
+                let next = tokens(count);
+                let mut together: Vec<&mut Session> = sessions.iter_mut().collect();
+                Session::decode_together(&mut together, &next).unwrap();
+                for ((session, alone), token) in sessions.iter_mut().zip(&mut alone).zip(next) {
+                    prop_assert_eq!(session.tokens().last(), Some(&token));
+                    prop_assert_eq!(bits(session.logits().unwrap()), bits(alone.decode(token).unwrap()));
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn with_any_instructions() {
-    for stored in [Stored::F32, Stored::F16, Stored::Q8_0] {
+    for stored in STORED {
         let bytes = tiny::model(&shape(stored)).bytes();
         let tokens = Random(3).tokens(150, tiny::VOCABULARY);
         let logits = |instructions| {

@@ -59,7 +59,7 @@ fn greedy_is_the_most_probable_token_each_time() {
             .unwrap();
         assert_eq!(*token as usize, best);
         let expected = f64::from(logits[best]) - log_sum_exp(logits);
-        assert_eq!(*log_probability, expected);
+        assert!((log_probability - expected).abs() < 1e-6);
         session.decode(*token).unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! Logits against a forward pass in double precision that shares no code with the engine.
 
+use crate::support::blocks::Quantised;
 use crate::support::gguf::{File, Stored, Tensor};
 use crate::support::reference::Reference;
 use crate::support::tiny::{self, Random, Shape};
@@ -49,6 +50,10 @@ const F32: f64 = 1e-4;
 /// one in each product; the sums' errors add up over the layers' four products in sequence, and
 /// the largest of thousands of logits is some four standard deviations out.
 const Q8_0: f64 = 0.12;
+
+/// Keys and values in half precision are off by up to 2^-12 of themselves, independently of each
+/// other; a few such errors meet in each logit.
+const HALF_CACHE: f64 = 5e-3;
 
 #[test]
 fn f32_grouped_heads() {
@@ -104,14 +109,14 @@ fn f32_wide_heads() {
 
 #[test]
 fn f16() {
-    // The weights are widened exactly, so that the error is that of single precision.
+    // The weights are widened exactly, so that the error is that of the cache.
     check(
         Shape {
             stored: Stored::F16,
             seed: 4,
             ..Shape::default()
         },
-        F32,
+        HALF_CACHE,
     );
 }
 
@@ -122,6 +127,34 @@ fn q8_0() {
             stored: Stored::Q8_0,
             seed,
             tied,
+            ..Shape::default()
+        };
+        check(shape, Q8_0);
+    }
+}
+
+#[test]
+fn bf16() {
+    let shape = Shape {
+        stored: Stored::BF16,
+        seed: 5,
+        ..Shape::default()
+    };
+    check(shape, HALF_CACHE);
+}
+
+#[test]
+fn every_quantised_format() {
+    for kind in Quantised::ALL {
+        let shape = Shape {
+            dim: 256,
+            hidden_dim: 256,
+            n_heads: 4,
+            head_dim: 64,
+            value_dim: 64,
+            rope_dim: 64,
+            stored: Stored::Blocks(kind),
+            tied: false,
             ..Shape::default()
         };
         check(shape, Q8_0);

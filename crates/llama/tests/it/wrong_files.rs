@@ -2,7 +2,7 @@
 
 use crate::support::gguf::{File, Stored, Tensor, Value};
 use crate::support::tiny::{self, Shape};
-use llama::{Model, ModelError};
+use llama::{LoadOptions, Model, ModelError};
 use std::path::Path;
 
 fn message(bytes: &[u8]) -> String {
@@ -158,7 +158,7 @@ fn a_tensor_type_that_is_not_supported_is_named() {
         .unwrap();
     // The name, the number of dimensions, two dimensions.
     let kind = at + name.len() + 4 + 16;
-    for (id, expected) in [(12u32, "Q4_K"), (30, "BF16"), (4711, "type 4711")] {
+    for (id, expected) in [(16u32, "IQ2_XXS"), (28, "F64"), (4711, "type 4711")] {
         bytes[kind..kind + 4].copy_from_slice(&id.to_le_bytes());
         let message = message(&bytes);
         assert!(
@@ -170,6 +170,72 @@ fn a_tensor_type_that_is_not_supported_is_named() {
             "{message}"
         );
     }
+}
+
+#[test]
+fn a_machine_too_small_is_told_the_numbers() {
+    let file = tiny::model(&Shape::default());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    std::fs::write(&path, file.bytes()).unwrap();
+    let open = |memory_bytes_max| {
+        let options = LoadOptions {
+            memory_bytes_max: Some(memory_bytes_max),
+            ..LoadOptions::default()
+        };
+        Model::open_with(&path, &options)
+    };
+    let need = open(1 << 30).unwrap().memory();
+    assert!(need.weights_bytes as usize <= file.bytes().len() * 115 / 100);
+    // Two layers of two heads, keys and values of sixteen numbers of four bytes.
+    assert_eq!(need.position_bytes, 2 * 2 * 2 * 16 * 4);
+    assert!(open(need.total_bytes()).is_ok());
+    let error = open(need.total_bytes() - 1).err().unwrap();
+    let ModelError::Memory {
+        need: told,
+        available_bytes,
+        ..
+    } = &error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!((*told, *available_bytes), (need, need.total_bytes() - 1));
+    let message = error.to_string();
+    assert!(
+        message.contains("tiny.gguf: it needs 0.00 GB of memory"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_model_in_several_files() {
+    let whole = tiny::model(&Shape::default());
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: usize| folder.path().join(format!("tiny-{n:05}-of-00003.gguf"));
+    let write = |n: usize, tensors: &[Tensor]| {
+        let mut file = File::default();
+        if n == 1 {
+            file = whole.clone();
+        }
+        file.tensors = tensors.to_vec();
+        file.set("split.no", Value::U32(n as u32 - 1));
+        file.set("split.count", Value::U32(3));
+        std::fs::write(path(n), file.bytes()).unwrap();
+    };
+    write(1, &[]);
+    write(2, &whole.tensors[..7]);
+    write(3, &whole.tensors[7..]);
+    let opened = std::sync::Arc::new(Model::open(&path(1)).unwrap());
+    assert_eq!(
+        opened.logits(&[1, 2]).unwrap(),
+        whole.open().logits(&[1, 2]).unwrap()
+    );
+    let message = |n: usize| Model::open(&path(n)).err().unwrap().to_string();
+    assert!(message(2).contains("name ends in -00001-of-00003.gguf"));
+    write(3, &whole.tensors[6..]);
+    assert!(message(1).contains("two tensors of this name"));
+    std::fs::remove_file(path(3)).unwrap();
+    assert!(message(1).contains("tiny-00003-of-00003.gguf: No such file"));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A writer of GGUF files.
 
-use half::f16;
+use super::blocks::Quantised;
+use super::tiny::Random;
+use half::{bf16, f16};
 
 /// A metadata value.
 #[derive(Clone, Debug)]
@@ -17,7 +19,11 @@ pub(crate) enum Value {
 pub(crate) enum Stored {
     F32,
     F16,
+    BF16,
     Q8_0,
+    /// Blocks of random bits, about as large as the numbers would be; which, follows from the
+    /// name. (A tensor of one row has no blocks.)
+    Blocks(Quantised),
 }
 
 /// A tensor's numbers, rows of `columns`, and how to store them.
@@ -79,7 +85,9 @@ impl File {
             let kind: u32 = match tensor.stored {
                 Stored::F32 => 0,
                 Stored::F16 => 1,
+                Stored::BF16 => 30,
                 Stored::Q8_0 => 8,
+                Stored::Blocks(kind) => kind.shape().0,
             };
             out.extend(kind.to_le_bytes());
             data.resize(usize::next_multiple_of(data.len(), 32), 0u8);
@@ -142,6 +150,12 @@ fn stored(tensor: &Tensor) -> Vec<u8> {
             .iter()
             .flat_map(|x| f16::from_f32(*x).to_le_bytes())
             .collect(),
+        Stored::BF16 => tensor
+            .numbers
+            .iter()
+            .flat_map(|x| bf16::from_f32(*x).to_le_bytes())
+            .collect(),
+        Stored::Blocks(kind) => tensor.random_blocks(kind),
         Stored::Q8_0 => tensor
             .numbers
             .chunks(32)
@@ -178,6 +192,9 @@ pub(crate) fn q8_0(block: &[f32]) -> (Vec<u8>, Vec<f32>) {
 impl Tensor {
     /// The numbers as they are after storing.
     pub(crate) fn read_back(&self) -> Vec<f64> {
+        if let Stored::Blocks(kind) = self.stored {
+            return kind.weights(&self.random_blocks(kind));
+        }
         let floats: Vec<f32> = match self.stored {
             Stored::F32 => self.numbers.clone(),
             Stored::F16 => self
@@ -185,6 +202,12 @@ impl Tensor {
                 .iter()
                 .map(|x| f16::from_f32(*x).to_f32())
                 .collect(),
+            Stored::BF16 => self
+                .numbers
+                .iter()
+                .map(|x| bf16::from_f32(*x).to_f32())
+                .collect(),
+            Stored::Blocks(_) => unreachable!("told above"),
             Stored::Q8_0 => self
                 .numbers
                 .chunks(32)
@@ -192,5 +215,16 @@ impl Tensor {
                 .collect(),
         };
         floats.into_iter().map(f64::from).collect()
+    }
+
+    fn random_blocks(&self, kind: Quantised) -> Vec<u8> {
+        let seed = self
+            .name
+            .bytes()
+            .fold(7, |seed, b| seed * 31 % 65_521 + u64::from(b));
+        let mut random = Random(seed);
+        let size = 1.0 / (self.columns as f32).sqrt();
+        let blocks = self.numbers.len() / kind.shape().1;
+        kind.random(blocks, size, || random.below(256) as u8)
     }
 }
