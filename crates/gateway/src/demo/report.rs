@@ -245,9 +245,10 @@ impl fmt::Display for Report {
         let machine = self.machine_usd_per_hour;
         write!(
             f,
-            "Its {} answers took {:.1} s of this machine, at {machine} an hour ${:.6}; the whole demo took {:.1} s.",
+            "Its {} answers took {:.1} s of this machine; at ${} an hour that is ${:.6}. The whole demo took {:.1} s.",
             count(cascade.answers()),
             cascade.seconds(),
+            machine.to_usd(),
             machine.as_usd_f64() * cascade.seconds() / 3600.0,
             self.seconds
         )?;

@@ -118,9 +118,10 @@ fn an_interrupted_run_finishes_what_it_began() {
     let (place, vendor) = place();
     let child = start(&place);
     until_asked(&vendor, 30);
-    let pid = child.id().to_string();
-    let interrupted = std::process::Command::new("kill")
-        .args(["-INT", &pid])
+    // A shell has `kill` built in; the program of that name is not everywhere.
+    let interrupt = format!("kill -INT {}", child.id());
+    let interrupted = std::process::Command::new("sh")
+        .args(["-c", &interrupt])
         .status()
         .unwrap();
     assert!(interrupted.success());
