@@ -88,3 +88,55 @@ impl Live {
         !text.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_who_takes_nothing_is_given_up() {
+        let (reader, mut said) = mpsc::channel(1);
+        let live = Live::new(reader);
+        live.say("a".to_owned()).await;
+        let start = tokio::time::Instant::now();
+        live.stalled(PATIENCE).await;
+        assert_eq!(start.elapsed(), PATIENCE);
+        assert!(matches!(said.recv().await, Some(Said::Text(text)) if text == "a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_who_is_slow_or_has_nothing_to_read_is_not() {
+        let (reader, mut said) = mpsc::channel(1);
+        let live = Live::new(reader);
+        let write_and_read = async {
+            live.say("a".to_owned()).await;
+            for _ in 0..4 {
+                tokio::time::sleep(PATIENCE / 2).await;
+                assert!(said.recv().await.is_some());
+                live.say("b".to_owned()).await;
+            }
+            assert!(said.recv().await.is_some());
+            tokio::time::sleep(PATIENCE * 3).await;
+        };
+        tokio::select! {
+            () = write_and_read => {}
+            () = live.stalled(PATIENCE) => panic!("it was given up"),
+        }
+        // Who is gone is told by other means.
+        drop(said);
+        let waited = tokio::time::timeout(PATIENCE * 3, live.stalled(PATIENCE)).await;
+        assert!(waited.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_empty_text_begins_nothing() {
+        let (reader, _said) = mpsc::channel(4);
+        let live = Live::new(reader);
+        live.say(String::new()).await;
+        assert!(!live.has_begun());
+        live.say("a".to_owned()).await;
+        assert!(live.has_begun());
+    }
+}

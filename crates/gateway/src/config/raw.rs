@@ -61,7 +61,8 @@ pub(super) struct RawServer {
     ///
     /// Default: `10`. Range: 0.001 to 3600.
     pub(super) header_seconds: Option<f64>,
-    /// How long a client may take to send a request's body, in seconds.
+    /// How long a client may take to send a request's body, and how long it may leave a streamed
+    /// answer unread, in seconds.
     ///
     /// Default: `30`. Range: 0.001 to 3600.
     pub(super) body_seconds: Option<f64>,

@@ -1,11 +1,12 @@
 //! Who is let in: the key, the server's readiness, and a free place.
 
 use std::hint::black_box;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -36,15 +37,42 @@ impl Keys {
         Self(hashes.collect())
     }
 
-    fn let_in(&self, headers: &HeaderMap) -> bool {
+    /// Lets in who presents a key. Without keys the server listens to this machine alone, and
+    /// lets in who calls it by one of this machine's names: a web page could point a name of its
+    /// own at this machine, and the reader's browser would take the server for part of that page.
+    fn let_in(&self, headers: &HeaderMap) -> Result<(), HttpError> {
         if self.0.is_empty() {
-            return true;
+            let own = headers.get(HOST).is_none_or(is_own_name);
+            return if own {
+                Ok(())
+            } else {
+                Err(HttpError::foreign_host())
+            };
         }
         let presented = hash(bearer(headers).unwrap_or_default());
         // Every key is compared, so that the time doesn't tell which one was nearly right.
         let found = self.0.iter().map(|key| is_same(key, &presented));
-        found.fold(false, |any, one| any | one)
+        if found.fold(false, |any, one| any | one) {
+            Ok(())
+        } else {
+            Err(HttpError::wrong_key())
+        }
     }
+}
+
+/// Whether a `Host` is an address or `localhost`, with a port or without.
+fn is_own_name(host: &HeaderValue) -> bool {
+    let Ok(host) = host.to_str() else {
+        return false;
+    };
+    if host.parse::<SocketAddr>().is_ok() {
+        return true;
+    }
+    let name = host.split_once(':').map_or(host, |(name, _port)| name);
+    let v6 = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<Ipv4Addr>().is_ok()
+        || v6.is_some_and(|it| it.parse::<Ipv6Addr>().is_ok())
 }
 
 fn hash(key: &str) -> KeyHash {
@@ -65,18 +93,16 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .then(|| key.trim_matches(' '))
 }
 
-/// Lets in who presents a key.
+/// Lets in who presents a key, or where there are none who calls this machine by its own name.
 ///
 /// # Errors
-/// 401 otherwise.
+/// 401 or 403 otherwise.
 pub(super) async fn key(
     State(server): State<Arc<Server>>,
     request: Request,
     next: Next,
 ) -> Result<Response, HttpError> {
-    if !server.keys.let_in(request.headers()) {
-        return Err(HttpError::wrong_key());
-    }
+    server.keys.let_in(request.headers())?;
     Ok(next.run(request).await)
 }
 
@@ -115,22 +141,22 @@ pub(super) async fn place(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
+    use axum::http::HeaderName;
 
-    fn is_let_in(keys: &[&str], header: Option<&'static str>) -> bool {
+    fn is_let_in(keys: &[&str], name: HeaderName, value: Option<&'static str>) -> bool {
         let keys: Vec<SecretString> = keys.iter().map(|key| SecretString::from(*key)).collect();
         let mut headers = HeaderMap::new();
-        if let Some(header) = header {
-            headers.insert(AUTHORIZATION, HeaderValue::from_static(header));
+        if let Some(value) = value {
+            headers.insert(name, HeaderValue::from_static(value));
         }
-        Keys::new(&keys).let_in(&headers)
+        Keys::new(&keys).let_in(&headers).is_ok()
     }
 
     #[test]
     fn only_a_whole_key_is_let_in() {
-        let keys = &["sk-one", "sk-two"];
+        let check = |header| is_let_in(&["sk-one", "sk-two"], AUTHORIZATION, header);
         for header in ["Bearer sk-one", "bearer sk-two", "BEARER  sk-two "] {
-            assert!(is_let_in(keys, Some(header)), "{header}");
+            assert!(check(Some(header)), "{header}");
         }
         for header in [
             "Bearer sk-on",
@@ -142,9 +168,35 @@ mod tests {
             "Basic sk-one",
             "",
         ] {
-            assert!(!is_let_in(keys, Some(header)), "{header}");
+            assert!(!check(Some(header)), "{header}");
         }
-        assert!(!is_let_in(keys, None));
-        assert!(is_let_in(&[], None) && is_let_in(&[], Some("Bearer any")));
+        assert!(!check(None));
+    }
+
+    #[test]
+    fn without_keys_only_this_machines_names_are_let_in() {
+        let check = |host| is_let_in(&[], HOST, host);
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1:8080",
+            "localhost",
+            "LOCALHOST:8080",
+            "[::1]",
+            "[::1]:8080",
+        ] {
+            assert!(check(Some(host)), "{host}");
+        }
+        assert!(check(None), "no browser leaves it out");
+        for host in [
+            "attacker.example",
+            "attacker.example:8080",
+            "localhost.attacker.example",
+            "127.0.0.1.attacker.example:80",
+            "[::1].attacker.example",
+            "",
+        ] {
+            assert!(!check(Some(host)), "{host}");
+        }
+        assert!(is_let_in(&[], AUTHORIZATION, Some("Bearer any")));
     }
 }

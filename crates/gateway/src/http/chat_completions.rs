@@ -48,7 +48,7 @@ pub(super) async fn complete(
     let pending = work.start(&server, delivery, place);
     match delivery {
         Delivery::Whole => whole(pending, exchange).await,
-        Delivery::Streamed => Stream::new(pending, exchange, usage).respond().await,
+        Delivery::Streamed => Ok(Stream::new(pending, exchange, usage).respond().await),
     }
 }
 

@@ -90,6 +90,15 @@ impl HttpError {
         Self::new(status, "authentication_error", code, message)
     }
 
+    /// A server without keys was asked under a name that is not this machine's.
+    pub(super) fn foreign_host() -> Self {
+        let message = "a server without keys answers under the names of its own machine alone \
+                       (an IP address or localhost), so that no web page can lead a browser to \
+                       it under another; use one of those, or give the server keys (server.keys)";
+        let (status, code) = (StatusCode::FORBIDDEN, "host_not_allowed");
+        Self::new(status, "permission_error", code, message)
+    }
+
     /// The server is being made ready.
     pub(super) fn not_ready(stage: &str) -> Self {
         let message = format!("the server is not ready yet, it is {stage}; try again later");
@@ -195,7 +204,7 @@ impl HttpError {
                 StatusCode::SERVICE_UNAVAILABLE,
                 SERVER,
                 "tier_busy",
-                Retry::AfterSeconds(LATER_S),
+                Retry::AfterSeconds(SOON_S),
             ),
             Fault::Tier if retryable => (
                 StatusCode::SERVICE_UNAVAILABLE,

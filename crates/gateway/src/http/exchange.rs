@@ -33,7 +33,8 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    fn new() -> Self {
+    /// One that begins.
+    pub(super) fn new() -> Self {
         Self {
             id: RequestId(Uuid::now_v7().to_string()),
             facts: Arc::default(),
@@ -104,18 +105,9 @@ impl Line {
         matches!(self.route.as_str(), "/healthz" | "/readyz" | "/metrics")
     }
 
-    fn log_causes(&self) {
-        let id = &self.exchange.id.0;
-        if let Some(Cause(cause)) = self.exchange.cause.get() {
-            tracing::error!(request.id = %id, "{cause}");
-        }
-        let reason = self
-            .exchange
-            .facts()
-            .and_then(|facts| facts.reason.as_ref());
-        if let Some(reason) = reason {
-            tracing::warn!(request.id = %id, "no tier could answer: {reason}");
-        }
+    fn duration_ms(&self) -> f64 {
+        let microseconds = self.start.elapsed().as_secs_f64() * 1e6;
+        microseconds.round() / 1e3
     }
 }
 
@@ -124,7 +116,9 @@ impl Drop for Line {
         if let (Ok(app), Some(status)) = (self.server.app(), self.status) {
             app.metrics.responded(&self.route, status);
         }
-        self.log_causes();
+        if let Some(Cause(cause)) = self.exchange.cause.get() {
+            tracing::error!(request.id = %self.exchange.id.0, "{cause}");
+        }
         if self.is_probe() {
             return;
         }
@@ -143,7 +137,8 @@ impl Drop for Line {
             tokens.prompt = usage.map(|usage| usage.prompt.0),
             tokens.completion = usage.map(|usage| usage.completion.0),
             cost_picodollars = facts.map(|facts| facts.cost.get()),
-            duration_ms = self.start.elapsed().as_secs_f64() * 1e3,
+            reason = facts.and_then(|facts| facts.reason.as_deref()),
+            duration_ms = self.duration_ms(),
             "request ended"
         );
     }

@@ -64,14 +64,12 @@ impl Stream {
         }
     }
 
-    /// The response, once it is known how it begins.
-    ///
-    /// # Errors
-    /// When it ends without an answer before anything was shown.
+    /// The response, once it is known how it begins: with an error, if it ends without an answer
+    /// before anything was sent.
     ///
     /// # Cancel safety
     /// When dropped midway the work ends.
-    pub(super) async fn respond(mut self) -> Result<Response, HttpError> {
+    pub(super) async fn respond(mut self) -> Response {
         let first = loop {
             match self.next().await {
                 Next::Said(Said::Asks(tier)) => self.tier = Some(tier),
@@ -80,12 +78,12 @@ impl Stream {
                 Next::Done(done) => {
                     match (*done).and_then(|answered| accepted(answered, &self.exchange.id)) {
                         Ok((tier, completion)) => break self.end(tier, &completion),
-                        Err(error) => return Ok(self.refuse(error)),
+                        Err(error) => return self.refuse(error),
                     }
                 }
             }
         };
-        Ok(self.begin(first))
+        self.begin(first)
     }
 
     fn refuse(&self, error: HttpError) -> Response {
@@ -101,10 +99,11 @@ impl Stream {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        match (self.exchange.facts(), &self.tier) {
-            (Some(facts), _) if self.has_ended => facts.tell(headers),
-            (_, Some(tier)) => tell_tier(tier, headers),
-            (_, None) => {}
+        if let Some(facts) = self.exchange.facts().filter(|_| self.has_ended) {
+            facts.tell(headers);
+        } else if let Some(tier) = self.tier.as_ref().filter(|_| self.encoder.is_some()) {
+            // Before its first text the tier may still fail, and another answer.
+            tell_tier(tier, headers);
         }
         let rest = unfold((Some(first), self), |(first, mut stream)| async move {
             let events = match first {
@@ -188,5 +187,84 @@ impl Stream {
         let mut events = String::new();
         encode_data(&error.body().encode(), &mut events);
         events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use tokio::sync::{mpsc, oneshot};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    /// What is sent when this is told of an answer on its way, and the token that is set when
+    /// nobody waits for it any more.
+    async fn respond(
+        tell: impl AsyncFnOnce(mpsc::Sender<Said>, oneshot::Sender<Result<Answered, HttpError>>),
+    ) -> (StatusCode, String) {
+        let (say, said) = mpsc::channel(8);
+        let (end, done) = oneshot::channel();
+        let gone = CancellationToken::new();
+        let pending = Pending::new(said, done, gone.clone().drop_guard());
+        let stream = Stream::new(pending, Exchange::new(), StreamUsage::NotAsked);
+        let read = async {
+            let response = stream.respond().await;
+            let status = response.status();
+            let body = axum::body::to_bytes(response.into_body(), 1 << 20)
+                .await
+                .unwrap();
+            (status, String::from_utf8(body.to_vec()).unwrap())
+        };
+        let (read, ()) = tokio::join!(read, tell(say, end));
+        assert!(
+            gone.is_cancelled(),
+            "nothing is left of a stream that was read"
+        );
+        read
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_stream_is_kept_alive() {
+        let (status, text) = respond(async |say, end| {
+            tokio::time::sleep(KEEP_ALIVE * 2 + KEEP_ALIVE / 2).await;
+            let tier = TierName::new("llama").unwrap();
+            say.send(Said::Asks(tier)).await.unwrap();
+            say.send(Said::Text("Hello".to_owned())).await.unwrap();
+            tokio::time::sleep(KEEP_ALIVE + KEEP_ALIVE / 2).await;
+            drop(say);
+            end.send(Err(HttpError::stopping())).unwrap();
+        })
+        .await;
+        assert_eq!(status, StatusCode::OK);
+        let events: Vec<&str> = text.split_terminator("\n\n").collect();
+        assert_eq!(events.len(), 6, "{text}");
+        assert_eq!(
+            (events[0], events[1], events[4]),
+            (": waiting", ": waiting", ": waiting")
+        );
+        assert!(
+            events[3].contains("Hello") && events[5].contains("\"stopping\""),
+            "{text}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_has_a_status_until_something_was_sent() {
+        let at_once = async |_say, end: oneshot::Sender<_>| {
+            end.send(Err(HttpError::stopping())).unwrap();
+        };
+        let (status, _) = respond(at_once).await;
+        assert!(status.is_server_error());
+        let later = async |_say: mpsc::Sender<Said>, end: oneshot::Sender<_>| {
+            tokio::time::sleep(KEEP_ALIVE + KEEP_ALIVE / 2).await;
+            end.send(Err(HttpError::stopping())).unwrap();
+        };
+        let (status, text) = respond(later).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(
+            text.starts_with(WAITING) && text.contains("\"error\""),
+            "{text}"
+        );
     }
 }

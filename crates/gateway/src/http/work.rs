@@ -37,6 +37,19 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    /// An answer that comes over these channels.
+    pub(super) fn new(
+        said: mpsc::Receiver<Said>,
+        done: oneshot::Receiver<Result<Answered, HttpError>>,
+        gone: DropGuard,
+    ) -> Self {
+        Self {
+            said,
+            done,
+            _gone: gone,
+        }
+    }
+
     /// The end.
     ///
     /// # Errors
@@ -81,11 +94,7 @@ impl Work {
             let _gone = reply.send(result);
             drop(place);
         });
-        Pending {
-            said,
-            done,
-            _gone: guard,
-        }
+        Pending::new(said, done, guard)
     }
 
     fn note(&self, result: &Result<Answered, HttpError>, gone: &CancellationToken) {

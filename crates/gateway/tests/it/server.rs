@@ -51,7 +51,7 @@ impl<'a> Server<'a> {
 
     pub(crate) fn get(&self, path: &str) -> Response {
         self.send(&format!(
-            "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
         ))
     }
 
@@ -127,7 +127,7 @@ pub(crate) fn serve(place: &Workplace, listen: &str) -> Command {
 pub(crate) fn chat(body: &str, headers: &str) -> String {
     let length = body.len();
     format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
     )
 }

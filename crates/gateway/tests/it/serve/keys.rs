@@ -7,7 +7,7 @@ use crate::workplace::Workplace;
 const KEY: &str = "authorization: Bearer sk-right-3141\r\n";
 
 fn get(path: &str, headers: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n")
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n")
 }
 
 #[test]
@@ -40,6 +40,22 @@ fn only_who_has_a_key_is_let_in() {
     assert_eq!(server.send(&chat(&body, KEY)).status, 200);
     assert_eq!(server.send(&get("/v1/models", KEY)).status, 200);
     assert_eq!(server.send(&get("/metrics", KEY)).status, 200);
+    server.stop();
+}
+
+#[test]
+fn a_web_page_cannot_use_a_server_without_keys_by_a_name_of_its_own() {
+    let place = Workplace::new();
+    let server = Server::start(&place, &with(&["llama"], "", ""));
+    let body = asks("task:classify", "x").to_string();
+    let lured = chat(&body, "").replace("host: localhost", "host: attacker.example");
+    let response = server.send(&lured);
+    assert_eq!(
+        (response.status, response.code().as_str()),
+        (403, "host_not_allowed")
+    );
+    let named = chat(&body, "").replace("localhost", &server.address.to_string());
+    assert_eq!(server.send(&named).status, 200);
     server.stop();
 }
 

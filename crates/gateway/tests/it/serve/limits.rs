@@ -17,7 +17,7 @@ fn a_body_that_is_too_large_is_refused() {
     let declared = (declared.status, declared.code());
     assert_eq!(declared, (413, "request_too_large".into()));
     let chunked = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
          transfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
         body.len()
     );

@@ -201,7 +201,14 @@ fn a_frontier_that_is_down_is_told_with_when_to_come_again() {
     assert!(response.header("retry-after").is_some());
     assert!(message(&response).contains("tier frontier"), "{response:?}");
     let log = server.stop();
-    assert!(log.contains(&response.id().0), "{log}");
+    let line = log
+        .lines()
+        .find(|line| line.contains(&response.id().0))
+        .unwrap();
+    assert!(
+        line.contains("outcome=\"failed\"") && line.contains("can't be reached"),
+        "{line}"
+    );
 }
 
 #[test]
