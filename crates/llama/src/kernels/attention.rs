@@ -134,6 +134,13 @@ struct Running<F> {
     sums: F,
 }
 
+/// `exp((score - most) * scale)`. A closure would not be compiled for the instructions that its
+/// caller enables.
+#[inline(always)]
+fn weight<S: Simd>(simd: S, score: S::Float, most: S::Float, scale: S::Float) -> S::Float {
+    exp(simd, simd.mul(simd.sub(score, most), scale))
+}
+
 /// A query's scores for a span, then its weights.
 type Span = [Lanes; SPAN_PAGES];
 
@@ -246,13 +253,14 @@ impl<B: KvBlocks> Few<'_, B> {
         }
         let most = largest(simd, most);
         let scale = simd.splat(self.scale);
-        let weight =
-            |score: S::Float| exp(simd, simd.mul(simd.sub(score, simd.splat(most)), scale));
+        let most_everywhere = simd.splat(most);
         let mut decay = Lanes::ZERO;
-        simd.store(weight(simd.splat(running.most)), &mut decay);
+        let before = simd.splat(running.most);
+        simd.store(weight(simd, before, most_everywhere, scale), &mut decay);
         let decay = decay.0[0];
         for lanes in &mut scores[..pages] {
-            simd.store(weight(simd.load(lanes)), lanes);
+            let score = simd.load(lanes);
+            simd.store(weight(simd, score, most_everywhere, scale), lanes);
         }
         if rest > 0 {
             scores[whole].0[rest..].fill(0.0);
