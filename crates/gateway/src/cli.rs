@@ -31,7 +31,7 @@ pub(crate) enum Command {
     Ledger(LedgerArgs),
     /// Measure tiers and cascades on records, without serving anything.
     Eval(crate::eval::EvalArgs),
-    /// Look into a model file.
+    /// Fetch models, look into them and try them.
     #[command(subcommand)]
     Model(crate::model::ModelCommand),
 }

@@ -8,6 +8,7 @@ mod disk;
 mod eval;
 mod input;
 mod killed;
+mod model;
 mod run;
 mod serve;
 mod server;
