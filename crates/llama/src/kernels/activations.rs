@@ -8,7 +8,7 @@
 //!
 //! A kernel that multiplies a tile then walks through it from its start to its end.
 
-use super::simd::{Kernel, ROUND, Simd};
+use super::simd::{Kernel, LANES, Lanes, Simd, sum};
 use super::{Compute, Instructions};
 
 /// Columns that share one scale.
@@ -21,10 +21,34 @@ pub(super) struct QuantisedBlock {
     pub(super) scale: f32,
     /// `scale *` the sum of the values, which a block's minimum is multiplied by.
     pub(super) scaled_sum: f32,
-    /// -1 * the sum of the values: what using weights as `weight + offset` adds too much.
-    pub(super) negated_sum: i32,
-    /// The same of each half.
-    pub(super) negated_halves: [i32; 2],
+    /// -8 and -128 times the sum of the values: what using weights as `weight + 8` or
+    /// `weight + 128` adds too much, and so what their integer sum starts from.
+    pub(super) starts: [i32; 2],
+    /// -32 times the sum of each half.
+    pub(super) half_starts: [i32; 2],
+}
+
+impl QuantisedBlock {
+    /// What the integer sum of a block starts from where weights are used as `weight + 2^shift`.
+    #[inline(always)]
+    pub(super) fn start(&self, shift: u32) -> i32 {
+        match shift {
+            7 => self.starts[1],
+            _ => self.starts[0] >> 3 << shift,
+        }
+    }
+
+    /// The same for a half.
+    #[inline(always)]
+    pub(super) fn half_start(&self, half: usize, shift: u32) -> i32 {
+        self.half_starts[half] >> 5 << shift
+    }
+
+    /// `scale *` the sum of a half.
+    #[inline(always)]
+    pub(super) fn half_scaled_sum(&self, half: usize) -> f32 {
+        self.scale * (self.half_starts[half] / -32) as f32
+    }
 }
 
 /// Rows that are multiplied together.
@@ -172,7 +196,7 @@ impl TileJob<'_> {
             }
             if !self.blocks.is_empty() {
                 instructions.run(Quantise {
-                    floats: row.as_chunks().0,
+                    floats: row.as_chunks().0.as_chunks().0,
                     blocks: &mut self.blocks[i..],
                     step: rows,
                 });
@@ -184,45 +208,41 @@ impl TileJob<'_> {
 /// Fills every `step`th block: each 32 floats are divided by their largest magnitude / 127 and
 /// rounded to nearest, ties to even.
 struct Quantise<'a> {
-    floats: &'a [[f32; BLOCK]],
+    floats: &'a [[Chunk; 2]],
     blocks: &'a mut [QuantisedBlock],
     step: usize,
 }
 
+type Chunk = [f32; LANES];
+
 impl Kernel for Quantise<'_> {
     type Output = ();
 
-    // Plain Rust that the compiler vectorises for the instructions enabled around it; each
-    // operation is exact or rounds once, so that the lanes' order cannot matter.
     #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
-        for (floats, block) in self
-            .floats
-            .iter()
-            .zip(self.blocks.iter_mut().step_by(self.step))
-        {
-            let mut magnitude = 0u32;
-            for x in floats {
-                // Magnitudes order like their bits, infinity and NaN above all.
-                magnitude = magnitude.max(x.to_bits() & 0x7fff_ffff);
+    fn run<S: Simd>(self, simd: S) {
+        let blocks = self.blocks.iter_mut().step_by(self.step);
+        for (floats, block) in self.floats.iter().zip(blocks) {
+            let (low, high) = (simd.load(&Lanes(floats[0])), simd.load(&Lanes(floats[1])));
+            let most = simd.largest(simd.max(simd.abs(low), simd.abs(high)));
+            // Zero, but where a number is infinite or none.
+            let zero = simd.splat(0.0);
+            let poison = sum(simd, simd.mul_add(high, zero, simd.mul(low, zero)));
+            let (scale, inverse) = scale_and_inverse(most + poison);
+            let inverse = simd.splat(inverse);
+            let (low, low_sum) = simd.to_i8(simd.mul(low, inverse));
+            let (high, high_sum) = simd.to_i8(simd.mul(high, inverse));
+            for (to, four) in block.values.iter_mut().zip(low.as_chunks().0) {
+                *to = *four;
             }
-            let (scale, inverse) = scale_and_inverse(f32::from_bits(magnitude));
-            let mut values = [0i32; BLOCK];
-            for (x, value) in floats.iter().zip(&mut values) {
-                let shifted = x * inverse + ROUND;
-                let whole = shifted.to_bits().wrapping_sub(ROUND.to_bits());
-                // What does not fit comes from infinity or NaN, and its scale is NaN.
-                *value = i32::from(whole as i8);
+            for (to, four) in block.values[4..].iter_mut().zip(high.as_chunks().0) {
+                *to = *four;
             }
-            let (fours, _) = values.as_chunks::<4>();
-            for (to, four) in block.values.iter_mut().zip(fours) {
-                *to = four.map(|value| value as i8);
-            }
-            let negated = |half: &[i32]| -half.iter().sum::<i32>();
-            block.negated_halves = [negated(&values[..BLOCK / 2]), negated(&values[BLOCK / 2..])];
-            block.negated_sum = block.negated_halves[0] + block.negated_halves[1];
+            // What overflows comes from infinity or NaN, and its scale is NaN.
+            let whole = low_sum.wrapping_add(high_sum);
+            block.starts = [whole.wrapping_mul(-8), whole.wrapping_mul(-128)];
+            block.half_starts = [low_sum.wrapping_mul(-32), high_sum.wrapping_mul(-32)];
             block.scale = scale;
-            block.scaled_sum = scale * -(block.negated_sum as f32);
+            block.scaled_sum = scale * whole as f32;
         }
     }
 }

@@ -7,8 +7,9 @@
 //! context. Spans are cut by absolute position: a query meets the same lanes in the same order
 //! whether its context was read at once, in pieces or by somebody else before.
 
-use super::simd::{Kernel, LANES, Lanes, Simd, exp, largest, sum};
+use super::simd::{Kernel, LANES, Lanes, Simd, exp, sum};
 use half::f16;
+use std::ops::Range;
 
 /// Sixteen numbers of a cache, in its precision.
 pub(crate) trait KvLanes: Copy + Send + Sync + 'static {
@@ -134,13 +135,6 @@ struct Running<F> {
     sums: F,
 }
 
-/// `exp((score - most) * scale)`. A closure would not be compiled for the instructions that its
-/// caller enables.
-#[inline(always)]
-fn weight<S: Simd>(simd: S, score: S::Float, most: S::Float, scale: S::Float) -> S::Float {
-    exp(simd, simd.mul(simd.sub(score, most), scale))
-}
-
 /// A query's scores for a span, then its weights.
 type Span = [Lanes; SPAN_PAGES];
 
@@ -216,10 +210,13 @@ impl<B: KvBlocks> Few<'_, B> {
             std::array::from_fn(|p| &self.blocks.keys(first + page + p)[..self.head_dim]);
         let mut dots = [[simd.splat(0.0); P]; N];
         for d in 0..self.head_dim {
-            let keys: [S::Float; P] = std::array::from_fn(|p| keys[p][d].load(simd));
+            let mut loaded = [simd.splat(0.0); P];
+            for (to, keys) in loaded.iter_mut().zip(keys) {
+                *to = keys[d].load(simd);
+            }
             for (dots, query) in dots.iter_mut().zip(queries) {
                 let query = simd.splat(query[d]);
-                for (dot, key) in dots.iter_mut().zip(keys) {
+                for (dot, key) in dots.iter_mut().zip(loaded) {
                     *dot = simd.mul_add(key, query, *dot);
                 }
             }
@@ -251,16 +248,16 @@ impl<B: KvBlocks> Few<'_, B> {
         for lanes in &scores[..pages] {
             most = simd.max(most, simd.load(lanes));
         }
-        let most = largest(simd, most);
-        let scale = simd.splat(self.scale);
-        let most_everywhere = simd.splat(most);
+        let most = simd.largest(most);
+        let (scale, below) = (simd.splat(self.scale), simd.splat(most));
+        // No closure: one is compiled by itself, without the instructions enabled here.
         let mut decay = Lanes::ZERO;
-        let before = simd.splat(running.most);
-        simd.store(weight(simd, before, most_everywhere, scale), &mut decay);
+        let fall = simd.mul(simd.sub(simd.splat(running.most), below), scale);
+        simd.store(exp(simd, fall), &mut decay);
         let decay = decay.0[0];
         for lanes in &mut scores[..pages] {
-            let score = simd.load(lanes);
-            simd.store(weight(simd, score, most_everywhere, scale), lanes);
+            let score = simd.mul(simd.sub(simd.load(lanes), below), scale);
+            simd.store(exp(simd, score), lanes);
         }
         if rest > 0 {
             scores[whole].0[rest..].fill(0.0);
@@ -282,43 +279,63 @@ impl<B: KvBlocks> Few<'_, B> {
         (weights, seen, decay): (&[Span; N], [usize; N], [f32; N]),
         out: &mut [Lanes],
     ) -> usize {
-        let at = |i: usize| i * self.value_chunks + chunk;
-        let mut sums: [[S::Float; C]; N] = std::array::from_fn(|i| {
-            let decay = simd.splat(decay[i]);
-            std::array::from_fn(|c| simd.mul(simd.load(&out[at(i) + c]), decay))
-        });
         // The positions that all queries see, then each query's own, still in ascending order.
         let shared = seen.iter().copied().min().unwrap_or(0);
-        for page in 0..shared.div_ceil(LANES) {
+        self.mix_range::<S, N, C>(simd, (span, chunk), (weights, 0..shared, decay), out);
+        for (i, weights) in weights.iter().enumerate() {
+            if seen[i] > shared {
+                let out = &mut out[i * self.value_chunks..];
+                let weights = std::array::from_ref(weights);
+                let range = (weights, shared..seen[i], [1.0]);
+                self.mix_range::<S, 1, C>(simd, (span, chunk), range, out);
+            }
+        }
+        C
+    }
+
+    /// As [`Few::mix`], over some positions of the span that all `N` queries see.
+    #[inline(always)]
+    fn mix_range<S: Simd, const N: usize, const C: usize>(
+        &self,
+        simd: S,
+        (span, chunk): (usize, usize),
+        (weights, range, decay): (&[Span; N], Range<usize>, [f32; N]),
+        out: &mut [Lanes],
+    ) {
+        let mut sums = [[simd.splat(0.0); C]; N];
+        for (i, sums) in sums.iter_mut().enumerate() {
+            let decay = simd.splat(decay[i]);
+            for (sum, lanes) in sums.iter_mut().zip(&out[i * self.value_chunks + chunk..]) {
+                *sum = simd.mul(simd.load(lanes), decay);
+            }
+        }
+        let mut position = range.start;
+        while position < range.end {
+            let (page, slot) = (position / LANES, position % LANES);
+            let end = range.end.min((page + 1) * LANES);
             let values = self.blocks.values(span * SPAN_PAGES + page);
             let rows = values.chunks_exact(self.value_chunks);
-            for (slot, row) in rows.enumerate().take(LANES.min(shared - page * LANES)) {
-                let row = &row[chunk..][..C];
-                let row: [S::Float; C] = std::array::from_fn(|c| row[c].load(simd));
+            for (row, slot) in rows.skip(slot).zip(slot..slot + end - position) {
+                let mut values = [simd.splat(0.0); C];
+                for (value, lanes) in values.iter_mut().zip(&row[chunk..]) {
+                    *value = lanes.load(simd);
+                }
                 for (weights, sums) in weights.iter().zip(&mut sums) {
                     let weight = simd.splat(weights[page].0[slot]);
-                    for (sum, value) in sums.iter_mut().zip(row) {
+                    for (sum, value) in sums.iter_mut().zip(values) {
                         *sum = simd.mul_add(weight, value, *sum);
                     }
                 }
             }
-        }
-        for (i, sums) in sums.iter_mut().enumerate() {
-            for position in shared..seen[i] {
-                let (page, slot) = (position / LANES, position % LANES);
-                let values = self.blocks.values(span * SPAN_PAGES + page);
-                let row = &values[slot * self.value_chunks + chunk..][..C];
-                let weight = simd.splat(weights[i][page].0[slot]);
-                for (sum, value) in sums.iter_mut().zip(row) {
-                    *sum = simd.mul_add(weight, value.load(simd), *sum);
-                }
-            }
+            position = end;
         }
         for (i, sums) in sums.into_iter().enumerate() {
-            for (c, sum) in sums.into_iter().enumerate() {
-                simd.store(sum, &mut out[at(i) + c]);
+            for (sum, lanes) in sums
+                .into_iter()
+                .zip(&mut out[i * self.value_chunks + chunk..])
+            {
+                simd.store(sum, lanes);
             }
         }
-        C
     }
 }

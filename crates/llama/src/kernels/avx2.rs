@@ -1,7 +1,7 @@
 //! AVX2 with FMA and F16C: two registers hold the sixteen lanes.
 #![expect(unsafe_code, reason = "instructions beyond the target's base line")]
 
-use super::simd::{Kernel, Lanes, ROUND, Simd};
+use super::simd::{Kernel, LANES, Lanes, ROUND, Simd};
 use std::arch::x86_64::*;
 
 /// Proof that the machine has AVX2, FMA and F16C.
@@ -183,6 +183,45 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn abs(self, a: [__m256; 2]) -> [__m256; 2] {
+        a.map(|half| {
+            // SAFETY: `self` proves AVX2.
+            unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), half) }
+        })
+    }
+
+    #[inline(always)]
+    fn largest(self, value: [__m256; 2]) -> f32 {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let eight = _mm256_max_ps(value[0], value[1]);
+            let four = _mm_max_ps(
+                _mm256_castps256_ps128(eight),
+                _mm256_extractf128_ps::<1>(eight),
+            );
+            let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+
+    #[inline(always)]
+    fn to_i8(self, value: [__m256; 2]) -> ([i8; LANES], i32) {
+        let mut bytes = [0i8; LANES];
+        // SAFETY: `self` proves AVX2; the array is the 16 bytes that the store writes.
+        unsafe {
+            let (low, high) = (_mm256_cvtps_epi32(value[0]), _mm256_cvtps_epi32(value[1]));
+            // Packing works within halves of a register; the permutation puts them in order.
+            let shorts = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));
+            let both = _mm_packs_epi16(
+                _mm256_castsi256_si128(shorts),
+                _mm256_extracti128_si256::<1>(shorts),
+            );
+            _mm_storeu_si128(bytes.as_mut_ptr().cast(), both);
+        }
+        (bytes, bytes.iter().map(|byte| i32::from(*byte)).sum())
+    }
+
+    #[inline(always)]
     fn power_of_two(self, n_plus_round: [__m256; 2]) -> [__m256; 2] {
         n_plus_round.map(|half| {
             // SAFETY: `self` proves AVX2.
@@ -236,9 +275,9 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn dot_start(self, value: i32, shift: u32) -> [__m256i; 2] {
+    fn dot_start(self, value: i32) -> [__m256i; 2] {
         // SAFETY: `self` proves AVX2.
-        unsafe { [_mm256_set1_epi32(value << shift); 2] }
+        unsafe { [_mm256_set1_epi32(value); 2] }
     }
 
     #[inline(always)]
@@ -258,7 +297,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn dot_start_wide(self, _negated_sum: i32) -> [__m256i; 2] {
+    fn dot_start_wide(self, _value: i32) -> [__m256i; 2] {
         // SAFETY: `self` proves AVX2.
         unsafe { [_mm256_setzero_si256(); 2] }
     }

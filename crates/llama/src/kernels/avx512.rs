@@ -2,7 +2,7 @@
 //! and adds them to sixteen sums in one instruction.
 #![expect(unsafe_code, reason = "instructions beyond the target's base line")]
 
-use super::simd::{Kernel, Lanes, ROUND, Simd};
+use super::simd::{Kernel, LANES, Lanes, ROUND, Simd};
 use std::arch::x86_64::*;
 
 /// Proof that the machine has AVX-512 F, BW, VL and VNNI.
@@ -137,6 +137,29 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn abs(self, a: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_abs_ps(a) }
+    }
+
+    #[inline(always)]
+    fn largest(self, value: __m512) -> f32 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_reduce_max_ps(value) }
+    }
+
+    #[inline(always)]
+    fn to_i8(self, value: __m512) -> ([i8; LANES], i32) {
+        let mut bytes = [0; LANES];
+        // SAFETY: `self` proves AVX-512 F; the array is the 16 bytes that the store writes.
+        unsafe {
+            let whole = _mm512_cvtps_epi32(value);
+            _mm_storeu_si128(bytes.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(whole));
+            (bytes, _mm512_reduce_add_epi32(whole))
+        }
+    }
+
+    #[inline(always)]
     fn power_of_two(self, n_plus_round: __m512) -> __m512 {
         // SAFETY: `self` proves AVX-512 F.
         unsafe {
@@ -178,12 +201,9 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn dot_start(self, value: i32, shift: u32) -> __m512i {
+    fn dot_start(self, value: i32) -> __m512i {
         // SAFETY: `self` proves AVX-512 F.
-        unsafe {
-            let count = _mm_cvtsi32_si128(shift.cast_signed());
-            _mm512_sll_epi32(_mm512_set1_epi32(value), count)
-        }
+        unsafe { _mm512_set1_epi32(value) }
     }
 
     #[inline(always)]
@@ -194,8 +214,8 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn dot_start_wide(self, negated_sum: i32) -> __m512i {
-        self.dot_start(negated_sum, 7)
+    fn dot_start_wide(self, value: i32) -> __m512i {
+        self.dot_start(value)
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 //! the residual sum; and what logits are normalised by.
 
 use super::panel::Panel;
-use super::simd::{Kernel, LANES, Lanes, Simd, exp, largest, sum};
+use super::simd::{Kernel, LANES, Lanes, Simd, exp, sum};
 
 /// `out = x / sqrt(mean(x^2) + epsilon) * weight` for a row (Zhang and Sennrich 2019, "Root Mean
 /// Square Layer Normalization", eq. 4).
@@ -96,7 +96,7 @@ impl<I: Iterator<Item = Lanes> + Clone> Kernel for LogSumExp<I> {
         for lanes in self.logits.clone() {
             most = simd.max(simd.load(&lanes), most);
         }
-        let most = largest(simd, most);
+        let most = simd.largest(most);
         let mut total = 0.0;
         let mut sums = simd.splat(0.0);
         for (i, lanes) in self.logits.enumerate() {

@@ -104,6 +104,24 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn abs(self, a: Self::Float) -> Self::Float {
+        each(|i| a[i].abs())
+    }
+
+    #[inline(always)]
+    fn largest(self, value: Self::Float) -> f32 {
+        let larger = |a: f32, b: f32| if b > a { b } else { a };
+        value.into_iter().fold(value[0], larger)
+    }
+
+    #[inline(always)]
+    fn to_i8(self, value: Self::Float) -> ([i8; LANES], i32) {
+        let whole = |i: usize| (value[i] + ROUND).to_bits().wrapping_sub(ROUND.to_bits());
+        let bytes: [i8; LANES] = std::array::from_fn(|i| whole(i) as i8);
+        (bytes, bytes.iter().map(|byte| i32::from(*byte)).sum())
+    }
+
+    #[inline(always)]
     fn power_of_two(self, n_plus_round: Self::Float) -> Self::Float {
         each(|i| {
             let n = n_plus_round[i].to_bits().wrapping_sub(ROUND.to_bits());
@@ -132,8 +150,8 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn dot_start(self, value: i32, shift: u32) -> Self::Int {
-        [value << shift; LANES]
+    fn dot_start(self, value: i32) -> Self::Int {
+        [value; LANES]
     }
 
     #[inline(always)]
@@ -141,14 +159,14 @@ impl Simd for Portable {
         let activations = activations.map(i32::from);
         std::array::from_fn(|row| {
             (0..4).fold(sums[row], |sum, i| {
-                sum + i32::from(weights[4 * row + i]) * activations[i]
+                sum.wrapping_add(i32::from(weights[4 * row + i]) * activations[i])
             })
         })
     }
 
     #[inline(always)]
-    fn dot_start_wide(self, negated_sum: i32) -> Self::Int {
-        self.dot_start(negated_sum, 7)
+    fn dot_start_wide(self, value: i32) -> Self::Int {
+        self.dot_start(value)
     }
 
     #[inline(always)]

@@ -160,6 +160,10 @@ fn quantised_rows<S: Simd, B: Blocks, const N: usize>(
             for line in (0..B::Values::BYTES).step_by(super::formats::LINE) {
                 simd.prefetch(values, PREFETCH_BYTES + line);
             }
+            // A group's scales are a short stream of their own, which the machine would discover
+            // anew each time: those of the next group.
+            let at = b * 32 * B::Scales::BYTES / B::Scales::COLUMNS;
+            simd.prefetch(scales, group.len() + at);
         }
         for part in 0..B::Scales::PARTS {
             let dots = dots::<S, B, N>(simd, activations, values, part);
@@ -173,7 +177,7 @@ fn quantised_rows<S: Simd, B: Blocks, const N: usize>(
                 for (sum, x) in sums.iter_mut().zip(activations) {
                     let scaled_sum = match B::Scales::PARTS {
                         1 => x.scaled_sum,
-                        _ => x.scale * -(x.negated_halves[part] as f32),
+                        _ => x.half_scaled_sum(part),
                     };
                     *sum = simd.mul_add(minimum, simd.splat(scaled_sum), *sum);
                 }
@@ -193,16 +197,18 @@ fn dots<S: Simd, B: Blocks, const N: usize>(
     values: &[u8],
     part: usize,
 ) -> [S::Int; N] {
-    let mut dots: [S::Int; N] = std::array::from_fn(|i| match B::Scales::OFFSET {
-        None => simd.dot_start(0, 0),
-        Some(shift) => {
-            let negated_sum = match B::Scales::PARTS {
-                1 => activations[i].negated_sum,
-                _ => activations[i].negated_halves[part],
+    // Loops and no closures: a closure is compiled by itself, without the instructions enabled
+    // here, wherever the compiler does not inline it.
+    let mut dots = [simd.dot_start(0); N];
+    if let Some(shift) = B::Scales::OFFSET {
+        for (dot, x) in dots.iter_mut().zip(activations) {
+            let start = match B::Scales::PARTS {
+                1 => x.start(shift),
+                _ => x.half_start(part, shift),
             };
-            B::Values::start(simd, negated_sum, shift)
+            *dot = B::Values::start(simd, start);
         }
-    });
+    }
     let fours = 8 / B::Scales::PARTS;
     for i in part * fours..(part + 1) * fours {
         let four = B::Values::four(simd, values, i);

@@ -59,6 +59,11 @@ pub(crate) trait Simd: Copy {
     fn max(self, a: Self::Float, b: Self::Float) -> Self::Float;
     /// `if a < b { a } else { b }`, so `b` where either is NaN.
     fn min(self, a: Self::Float, b: Self::Float) -> Self::Float;
+    fn abs(self, a: Self::Float) -> Self::Float;
+    /// The largest lane; any where one is NaN.
+    fn largest(self, value: Self::Float) -> f32;
+    /// Sixteen floats in -127..=127 rounded to nearest, ties to even, and their sum.
+    fn to_i8(self, value: Self::Float) -> ([i8; LANES], i32);
     /// `2^n` for whole `n` in `-126..=127`, given as `n + ROUND` (see [`exp`]).
     fn power_of_two(self, n_plus_round: Self::Float) -> Self::Float;
 
@@ -69,14 +74,14 @@ pub(crate) trait Simd: Copy {
     fn shift_left(self, bytes: Self::Bytes, shift: u32, mask: u8) -> Self::Bytes;
     fn or(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
 
-    /// What an integer sum starts from: `value << shift`.
-    fn dot_start(self, value: i32, shift: u32) -> Self::Int;
+    /// What an integer sum starts from.
+    fn dot_start(self, value: i32) -> Self::Int;
     /// `sums[row] + sum over column of weights[row][column] * activations[column]`, exact, for
     /// weights up to 63.
     fn dot4(self, sums: Self::Int, weights: Self::Bytes, activations: [i8; 4]) -> Self::Int;
-    /// As [`Simd::dot_start`] for [`Simd::dot4_wide`], given `-1 *` the sum of the activations:
-    /// zero where weights are used signed, `128 *` that where they are used as `weight + 128`.
-    fn dot_start_wide(self, negated_sum: i32) -> Self::Int;
+    /// As [`Simd::dot_start`] for [`Simd::dot4_wide`], given `-128 *` the sum of the activations:
+    /// that where weights are used as `weight + 128`, zero where they are used signed.
+    fn dot_start_wide(self, value: i32) -> Self::Int;
     /// Bytes that are `weight + 128`.
     fn load_wide(self, from: &[u8; 64]) -> Self::Wide;
     /// As [`Simd::dot4`] for weights of 8 bits.
@@ -134,16 +139,4 @@ pub(crate) fn sum<S: Simd>(simd: S, value: S::Float) -> f32 {
         width /= 2;
     }
     lanes.0[0]
-}
-
-/// The largest lane.
-#[inline(always)]
-pub(crate) fn largest<S: Simd>(simd: S, value: S::Float) -> f32 {
-    let mut lanes = Lanes::ZERO;
-    simd.store(value, &mut lanes);
-    let mut most = lanes.0[0];
-    for lane in lanes.0 {
-        most = if lane > most { lane } else { most };
-    }
-    most
 }

@@ -27,10 +27,11 @@ pub(in crate::kernels) trait Values {
     /// Four `i` (0..8) of a block.
     fn four<S: Simd>(simd: S, block: &[u8], i: usize) -> Self::Four<S>;
 
-    /// What the integer sum of a block starts from, given `-1 *` the sum of the activations and
-    /// the weights' offset `1 << shift`; the values are used as they are.
-    fn start<S: Simd>(simd: S, negated_sum: i32, shift: u32) -> S::Int {
-        simd.dot_start(negated_sum, shift)
+    /// What the integer sum of a block starts from, given minus the weights' offset times the sum
+    /// of the activations; the values are used as they are.
+    #[inline(always)]
+    fn start<S: Simd>(simd: S, start: i32) -> S::Int {
+        simd.dot_start(start)
     }
 
     fn dot<S: Simd>(simd: S, sums: S::Int, four: Self::Four<S>, activations: [i8; 4]) -> S::Int;
@@ -97,8 +98,8 @@ impl Values for Eight {
     }
 
     #[inline(always)]
-    fn start<S: Simd>(simd: S, negated_sum: i32, _shift: u32) -> S::Int {
-        simd.dot_start_wide(negated_sum)
+    fn start<S: Simd>(simd: S, start: i32) -> S::Int {
+        simd.dot_start_wide(start)
     }
 
     #[inline(always)]
