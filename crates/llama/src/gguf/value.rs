@@ -50,6 +50,13 @@ impl<'a> Array<'a> {
         (self.element == Element::String).then_some(strings)
     }
 
+    /// The elements where they are single-precision numbers.
+    pub(crate) fn floats(&self) -> Option<impl Iterator<Item = f32> + use<'a>> {
+        let (numbers, _) = self.bytes.as_chunks::<4>();
+        let floats = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        (self.element == Element::F32).then_some(floats)
+    }
+
     /// The elements where they are whole numbers, not negative.
     pub(crate) fn unsigned(&self) -> Option<impl Iterator<Item = u64> + use<'a>> {
         let (element, count) = (self.element, self.count);

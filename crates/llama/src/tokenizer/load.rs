@@ -3,7 +3,8 @@
 use super::bytes::{Table, bytes_of};
 use super::merges::{Merge, Merges};
 use super::names::Names;
-use super::{PreTokenizer, SpecialIds, TokenId, Tokenizer, Vocabulary};
+use super::sentence_piece::{SPACE, Scored, SentencePiece};
+use super::{Encoder, PreTokenizer, SpecialIds, TokenId, Tokenizer, Vocabulary};
 use crate::error::{Fault, Parsed, Place, quoted};
 use crate::gguf::Gguf;
 use std::collections::HashMap;
@@ -14,85 +15,177 @@ const TOKENS: &str = "tokenizer.ggml.tokens";
 const TOKEN_TYPES: &str = "tokenizer.ggml.token_type";
 const MERGES: &str = "tokenizer.ggml.merges";
 
-/// `tokenizer.ggml.token_type` of a control token and of one that a user added to the vocabulary.
+/// `tokenizer.ggml.token_type` of a token of text, of a control token, of one that a user added to
+/// the vocabulary, and of one that stands for a byte.
+const NORMAL: u64 = 1;
 const CONTROL: u64 = 3;
 const USER_DEFINED: u64 = 4;
+const BYTE: u64 = 6;
 
 /// Reads the tokenizer that the file describes.
 pub(crate) fn load(file: &Gguf<'_>) -> Parsed<Tokenizer> {
-    let fault = |key: &str, message: String| Fault::malformed(Place::Key(key.into()), message);
-    let missing = |key: &str| fault(key, "the file lacks it; convert the model again".into());
-    check_kind(file.string(MODEL)?.ok_or_else(|| missing(MODEL))?)?;
-    let (pre_tokenizer, whole_pieces) = pre_tokenizer(file.string(PRE)?)?;
-    let types = token_types(file)?;
-    let names = token_names(file)?;
-    if let Some(types) = &types
-        && types.len() != names.len()
-    {
-        let message = format!("{} types for {} tokens", types.len(), names.len());
-        return Err(fault(TOKEN_TYPES, message));
-    }
-    let type_of = |token: usize| types.as_ref().map_or(1, |types| types[token]);
-    let table = Table::new();
-    let mut vocabulary = Vocabulary {
-        bytes: Vec::new(),
-        ends: Vec::new(),
-        control: Vec::new(),
-    };
-    let mut mergeable: HashMap<Box<[u8]>, TokenId> = HashMap::with_capacity(names.len());
-    let (mut control_names, mut added_names) = (Vec::new(), Vec::new());
-    for (token, name) in names.iter().enumerate() {
-        let kind = type_of(token);
-        let literal = matches!(kind, CONTROL | USER_DEFINED);
-        let spelled = if literal {
-            None
-        } else {
-            bytes_of(&table, name)
-        };
-        if let Some(bytes) = &spelled {
-            mergeable
-                .entry(bytes.clone().into())
-                .or_insert(token as TokenId);
+    let key = |key: &str| Place::Key(key.into());
+    match file.string(MODEL)? {
+        Some("gpt2") => byte_pairs(file),
+        Some("llama") => sentence_piece(file),
+        Some(other) => {
+            let message = format!(
+                "vocabulary kind {} is not supported; gpt2 and llama are",
+                quoted(other)
+            );
+            Err(Fault::unsupported(key(MODEL), message))
         }
-        match kind {
-            CONTROL => control_names.push((*name, token as TokenId)),
-            USER_DEFINED => added_names.push((*name, token as TokenId)),
-            _ => {}
+        None => {
+            let message = "the file lacks it; convert the model again";
+            Err(Fault::malformed(key(MODEL), message))
+        }
+    }
+}
+
+/// The tokens' names and types.
+struct Listed<'a> {
+    names: Vec<&'a str>,
+    types: Option<Vec<u64>>,
+}
+
+impl<'a> Listed<'a> {
+    fn read(file: &Gguf<'a>) -> Parsed<Self> {
+        let (types, names) = (token_types(file)?, token_names(file)?);
+        if let Some(types) = &types
+            && types.len() != names.len()
+        {
+            let message = format!("{} types for {} tokens", types.len(), names.len());
+            return Err(Fault::malformed(Place::Key(TOKEN_TYPES.into()), message));
+        }
+        Ok(Self { names, types })
+    }
+
+    /// Token, name and type.
+    fn iter(&self) -> impl Iterator<Item = (TokenId, &'a str, u64)> {
+        self.names.iter().enumerate().map(|(token, name)| {
+            let kind = self.types.as_ref().map_or(NORMAL, |types| types[token]);
+            (token as TokenId, *name, kind)
+        })
+    }
+
+    fn names_of(&self, wanted: u64) -> Names {
+        let of_kind = self.iter().filter(|(_, _, kind)| *kind == wanted);
+        Names::new(of_kind.map(|(token, name, _)| (name, token)))
+    }
+
+    /// The vocabulary, given what each token that is no control token stands for.
+    fn vocabulary(&self, bytes_of: impl Fn(&'a str, u64) -> Option<Vec<u8>>) -> Vocabulary {
+        let mut vocabulary = Vocabulary {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            control: Vec::new(),
+        };
+        for (_, name, kind) in self.iter() {
+            let spelled = bytes_of(name, kind);
+            let bytes = spelled.as_deref().unwrap_or(name.as_bytes());
+            vocabulary.bytes.extend_from_slice(bytes);
+            vocabulary.ends.push(vocabulary.bytes.len());
+            vocabulary.control.push(kind == CONTROL);
         }
         vocabulary
-            .bytes
-            .extend_from_slice(spelled.as_deref().unwrap_or(name.as_bytes()));
-        vocabulary.ends.push(vocabulary.bytes.len());
-        vocabulary.control.push(kind == CONTROL);
+    }
+}
+
+fn byte_pairs(file: &Gguf<'_>) -> Parsed<Tokenizer> {
+    let (pre_tokenizer, whole_pieces) = pre_tokenizer(file.string(PRE)?)?;
+    let listed = Listed::read(file)?;
+    let table = Table::new();
+    let spelled = |name: &str, kind: u64| match kind {
+        CONTROL | USER_DEFINED => None,
+        _ => bytes_of(&table, name),
+    };
+    let mut mergeable: HashMap<Box<[u8]>, TokenId> = HashMap::with_capacity(listed.names.len());
+    for (token, name, kind) in listed.iter() {
+        if let Some(bytes) = spelled(name, kind) {
+            mergeable.entry(bytes.into()).or_insert(token);
+        }
     }
     let merges = Merges::new(
         byte_tokens(&mergeable)?,
         read_merges(file, &table, &mergeable)?.into_iter(),
         whole_pieces.then_some(mergeable),
     );
-    let special = special_ids(file, names.len())?;
     Ok(Tokenizer {
-        vocabulary,
-        merges,
-        pre_tokenizer,
-        control_names: Names::new(control_names.into_iter()),
-        added_names: Names::new(added_names.into_iter()),
-        special,
+        vocabulary: listed.vocabulary(spelled),
+        encoder: Encoder::BytePairs {
+            merges,
+            pre_tokenizer,
+        },
+        control_names: listed.names_of(CONTROL),
+        added_names: listed.names_of(USER_DEFINED),
+        special: special_ids(file, listed.names.len(), false)?,
     })
 }
 
-fn check_kind(model: &str) -> Parsed<()> {
-    let message = match model {
-        "gpt2" => return Ok(()),
-        "llama" => "a SentencePiece vocabulary (llama) is not supported yet; byte-level BPE \
-                    vocabularies (gpt2) are, for example those of Llama 3"
-            .to_owned(),
-        other => format!(
-            "vocabulary kind {} is not supported; gpt2 is",
-            quoted(other)
-        ),
+fn sentence_piece(file: &Gguf<'_>) -> Parsed<Tokenizer> {
+    let listed = Listed::read(file)?;
+    let scores = scores(file, listed.names.len())?;
+    let text_of = |name: &str| name.replace(SPACE, " ").into_bytes();
+    let mut tokens = HashMap::with_capacity(listed.names.len());
+    let mut of_byte = [None; 256];
+    for ((token, name, kind), score) in listed.iter().zip(scores) {
+        match kind {
+            NORMAL => {
+                let scored = Scored { token, score };
+                tokens.entry(text_of(name).into()).or_insert(scored);
+            }
+            BYTE => {
+                if let Some(byte) = named_byte(name) {
+                    of_byte[usize::from(byte)].get_or_insert(token);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut all_bytes = [0; 256];
+    for (byte, (to, token)) in all_bytes.iter_mut().zip(of_byte).enumerate() {
+        *to = token.ok_or_else(|| no_token_for(byte as u8))?;
+    }
+    let space_first = file
+        .bool("tokenizer.ggml.add_space_prefix")?
+        .unwrap_or(true);
+    let spelled = |name: &str, kind: u64| match kind {
+        BYTE => named_byte(name).map(|byte| vec![byte]),
+        CONTROL | USER_DEFINED => None,
+        _ => Some(text_of(name)),
     };
-    Err(Fault::unsupported(Place::Key(MODEL.into()), message))
+    Ok(Tokenizer {
+        vocabulary: listed.vocabulary(spelled),
+        encoder: Encoder::SentencePiece(SentencePiece::new(tokens, all_bytes, space_first)),
+        control_names: listed.names_of(CONTROL),
+        added_names: listed.names_of(USER_DEFINED),
+        special: special_ids(file, listed.names.len(), true)?,
+    })
+}
+
+/// The byte of a name like `<0x0A>`.
+fn named_byte(name: &str) -> Option<u8> {
+    let digits = name.strip_prefix("<0x")?.strip_suffix('>')?;
+    u8::from_str_radix(digits, 16).ok()
+}
+
+fn scores(file: &Gguf<'_>, count: usize) -> Parsed<Vec<f32>> {
+    const SCORES: &str = "tokenizer.ggml.scores";
+    let fault = |message: String| Fault::malformed(Place::Key(SCORES.into()), message);
+    let array = file
+        .array(SCORES)?
+        .ok_or_else(|| fault("the file lacks it; convert the model again".into()))?;
+    let scores: Vec<f32> = array
+        .floats()
+        .ok_or_else(|| fault("it must be an array of fractions".into()))?
+        .collect();
+    if scores.len() != count || scores.iter().any(|score| score.is_nan()) {
+        return Err(fault(format!(
+            "{} scores for {count} tokens, or one that is no number",
+            scores.len()
+        )));
+    }
+    Ok(scores)
 }
 
 /// The rule for pieces, and whether a piece that is a token is taken whole.
@@ -152,14 +245,17 @@ fn token_types(file: &Gguf<'_>) -> Parsed<Option<Vec<u64>>> {
 fn byte_tokens(mergeable: &HashMap<Box<[u8]>, TokenId>) -> Parsed<[TokenId; 256]> {
     let mut tokens = [0; 256];
     for (byte, token) in (0..=u8::MAX).zip(&mut tokens) {
-        *token = *mergeable.get([byte].as_slice()).ok_or_else(|| {
-            let message = format!(
-                "no token stands for the byte {byte:#04x}; a byte-level vocabulary needs all 256"
-            );
-            Fault::malformed(Place::Key(TOKENS.into()), message)
-        })?;
+        *token = *mergeable
+            .get([byte].as_slice())
+            .ok_or_else(|| no_token_for(byte))?;
     }
     Ok(tokens)
+}
+
+fn no_token_for(byte: u8) -> Fault {
+    let message =
+        format!("no token stands for the byte {byte:#04x}; a vocabulary needs all 256 of them");
+    Fault::malformed(Place::Key(TOKENS.into()), message)
 }
 
 fn read_merges(
@@ -202,7 +298,7 @@ fn read_merges(
         .collect()
 }
 
-fn special_ids(file: &Gguf<'_>, vocabulary: usize) -> Parsed<SpecialIds> {
+fn special_ids(file: &Gguf<'_>, vocabulary: usize, add_bos: bool) -> Parsed<SpecialIds> {
     let id = |name: &str| {
         let key = format!("tokenizer.ggml.{name}");
         match file.usize(&key)? {
@@ -218,6 +314,8 @@ fn special_ids(file: &Gguf<'_>, vocabulary: usize) -> Parsed<SpecialIds> {
         bos: id("bos_token_id")?,
         eos: id("eos_token_id")?,
         eot: id("eot_token_id")?,
-        add_bos: file.bool("tokenizer.ggml.add_bos_token")?.unwrap_or(false),
+        add_bos: file
+            .bool("tokenizer.ggml.add_bos_token")?
+            .unwrap_or(add_bos),
     })
 }

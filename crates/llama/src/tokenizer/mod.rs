@@ -1,7 +1,7 @@
 //! Text to tokens and back, by the vocabulary in the model's file.
 //!
 //! Text is cut into pieces ([`pre_tokenizer`]), each piece's bytes are merged into tokens
-//! ([`merges`]). Control tokens (beginning of text, end of turn) are found only where the caller
+//! ([`merges`]); or its characters are merged by score ([`sentence_piece`]). Control tokens (beginning of text, end of turn) are found only where the caller
 //! says that the text may contain them: text from a user is always [`SpecialTokens::Plain`], and
 //! then no control token can come out, whatever the text says.
 
@@ -10,6 +10,7 @@ mod load;
 mod merges;
 mod names;
 mod pre_tokenizer;
+mod sentence_piece;
 mod stream;
 
 pub use pre_tokenizer::PreTokenizer;
@@ -19,6 +20,7 @@ pub(crate) use load::load;
 
 use merges::Merges;
 use names::Names;
+use sentence_piece::SentencePiece;
 
 /// A token's number, an index into the vocabulary.
 pub type TokenId = u32;
@@ -32,11 +34,21 @@ pub enum SpecialTokens {
     Parse,
 }
 
-/// Byte-level byte-pair encoding with the vocabulary of a model.
+/// How plain text becomes tokens.
+enum Encoder {
+    /// Byte-level byte-pair encoding (Llama 3).
+    BytePairs {
+        merges: Merges,
+        pre_tokenizer: PreTokenizer,
+    },
+    /// Llama 1 and 2.
+    SentencePiece(SentencePiece),
+}
+
+/// The vocabulary of a model.
 pub struct Tokenizer {
     vocabulary: Vocabulary,
-    merges: Merges,
-    pre_tokenizer: PreTokenizer,
+    encoder: Encoder,
     control_names: Names,
     /// Tokens that a model's makers added to the vocabulary, no control tokens.
     added_names: Names,
@@ -113,8 +125,16 @@ impl Tokenizer {
     }
 
     fn encode_pieces(&self, text: &str, tokens: &mut Vec<TokenId>) {
-        for piece in self.pre_tokenizer.pieces(text) {
-            self.merges.encode(piece.as_bytes(), tokens);
+        match &self.encoder {
+            Encoder::BytePairs {
+                merges,
+                pre_tokenizer,
+            } => {
+                for piece in pre_tokenizer.pieces(text) {
+                    merges.encode(piece.as_bytes(), tokens);
+                }
+            }
+            Encoder::SentencePiece(pieces) => pieces.encode(text, tokens),
         }
     }
 
@@ -133,13 +153,21 @@ impl Tokenizer {
         self.vocabulary.bytes(token)
     }
 
-    /// The bytes of all of `tokens`.
+    /// The bytes of all of `tokens`, without the space that encoding puts before a text where the
+    /// vocabulary wants one.
     pub fn decode_bytes(&self, tokens: &[TokenId]) -> Vec<u8> {
-        tokens
+        let mut bytes: Vec<u8> = tokens
             .iter()
             .flat_map(|token| self.bytes(*token))
             .copied()
-            .collect()
+            .collect();
+        if let Encoder::SentencePiece(pieces) = &self.encoder
+            && pieces.space_first
+            && bytes.first() == Some(&b' ')
+        {
+            bytes.remove(0);
+        }
+        bytes
     }
 
     /// The text of `tokens`; what is not valid UTF-8 becomes U+FFFD.

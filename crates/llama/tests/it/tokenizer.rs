@@ -135,3 +135,88 @@ fn the_file_says_whether_a_prompt_begins_with_a_token_of_its_own() {
     assert_eq!(special.eos, control("<|end_of_text|>"));
     assert_eq!(special.eot, control("<|eot_id|>"));
 }
+
+/// A small SentencePiece vocabulary: `<unk>`, `<s>`, `</s>`, the bytes, and some words.
+static SENTENCE_PIECE: LazyLock<Arc<Model>> = LazyLock::new(|| {
+    let words = [
+        "\u{2581}",
+        "a",
+        "b",
+        "t",
+        "h",
+        "e",
+        "s",
+        "<",
+        "/",
+        ">",
+        "th",
+        "the",
+        "\u{2581}the",
+        "\u{2581}a",
+        "</",
+        "s>",
+        "\u{2581}\u{2581}",
+    ];
+    let mut tokens: Vec<String> = ["<unk>", "<s>", "</s>"].map(str::to_owned).to_vec();
+    tokens.extend((0..256).map(|byte| format!("<0x{byte:02X}>")));
+    tokens.extend(words.map(str::to_owned));
+    let kind = |i: usize| match i {
+        0 => 2,
+        1 | 2 => 3,
+        3..259 => 6,
+        _ => 1,
+    };
+    let shape = Shape {
+        vocabulary: tokens.len(),
+        ..Shape::default()
+    };
+    let mut file = tiny::model(&shape);
+    file.set("tokenizer.ggml.model", Value::Text("llama".into()));
+    file.set(
+        "tokenizer.ggml.token_type",
+        Value::I32s((0..tokens.len()).map(kind).collect()),
+    );
+    file.set(
+        "tokenizer.ggml.scores",
+        Value::F32s((0..tokens.len()).map(|i| -(i as f32)).collect()),
+    );
+    file.set("tokenizer.ggml.tokens", Value::Texts(tokens));
+    file.set("tokenizer.ggml.bos_token_id", Value::U32(1));
+    file.set("tokenizer.ggml.eos_token_id", Value::U32(2));
+    file.remove("tokenizer.ggml.eot_token_id");
+    file.open()
+});
+
+#[test]
+fn sentence_piece_words_bytes_and_control_tokens() {
+    let tokenizer = SENTENCE_PIECE.tokenizer();
+    let names = |text: &str, special| -> Vec<String> {
+        let tokens = tokenizer.encode(text, special);
+        let name = |token: &u32| match tokenizer.is_control(*token) {
+            true => format!("[{token}]"),
+            false => String::from_utf8_lossy(tokenizer.bytes(*token)).into_owned(),
+        };
+        tokens.iter().map(name).collect()
+    };
+    let plain = |text| names(text, SpecialTokens::Plain);
+    assert_eq!(plain("the a"), [" the", " a"]);
+    assert_eq!(plain("théa"), [" ", "th", "\u{fffd}", "\u{fffd}", "a"]);
+    assert_eq!(plain("</s>"), [" ", "</", "s>"]);
+    assert_eq!(plain(""), [""; 0]);
+    assert_eq!(
+        names("a</s>the", SpecialTokens::Parse),
+        [" a", "[2]", " the"]
+    );
+    assert!(tokenizer.special().add_bos);
+    assert_eq!(tokenizer.end_of_answer(), Some(2));
+}
+
+proptest! {
+    #[test]
+    fn sentence_piece_gives_the_text_back(text in text()) {
+        let tokenizer = SENTENCE_PIECE.tokenizer();
+        let tokens = tokenizer.encode(&text, SpecialTokens::Plain);
+        prop_assert_eq!(tokenizer.decode(&tokens), text);
+        prop_assert!(!tokens.iter().any(|token| tokenizer.is_control(*token)));
+    }
+}

@@ -95,8 +95,8 @@ fn models_of_another_kind() {
         &["rope scaling \"yarn\""],
     );
     check(
-        |file| file.set("tokenizer.ggml.model", text("llama")),
-        &["SentencePiece", "gpt2"],
+        |file| file.set("tokenizer.ggml.model", text("bert")),
+        &["\"bert\" is not supported; gpt2 and llama are"],
     );
     check(
         |file| file.set("tokenizer.ggml.pre", text("qwen2")),

@@ -13,6 +13,7 @@ pub(crate) enum Value {
     Text(String),
     Texts(Vec<String>),
     I32s(Vec<i32>),
+    F32s(Vec<f32>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +133,12 @@ fn write_value(out: &mut Vec<u8>, value: &Value) {
         Value::I32s(numbers) => {
             out.extend(9u32.to_le_bytes());
             out.extend(5u32.to_le_bytes());
+            out.extend((numbers.len() as u64).to_le_bytes());
+            numbers.iter().for_each(|n| out.extend(n.to_le_bytes()));
+        }
+        Value::F32s(numbers) => {
+            out.extend(9u32.to_le_bytes());
+            out.extend(6u32.to_le_bytes());
             out.extend((numbers.len() as u64).to_le_bytes());
             numbers.iter().for_each(|n| out.extend(n.to_le_bytes()));
         }
