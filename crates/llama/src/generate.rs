@@ -1,7 +1,7 @@
 //! Continuing a prompt.
 
 use crate::error::RequestError;
-use crate::sampling::Sampler;
+use crate::sampling::{Sampler, Sampling};
 use crate::session::Session;
 use crate::tokenizer::{TextStream, TokenId};
 use std::ops::ControlFlow;
@@ -54,8 +54,12 @@ pub struct Generated {
     pub text: String,
     /// The tokens chosen, with one that ended the answer.
     pub tokens: Vec<TokenId>,
-    /// For each token, the natural logarithm of its probability (at temperature 1).
+    /// For each token, the natural logarithm of its probability (by the model alone, at
+    /// temperature 1).
     pub log_probabilities: Vec<f64>,
+    /// For each token, the [`Sampling::alternatives`] most probable tokens at its place, the most
+    /// probable first, with the same of theirs.
+    pub alternatives: Vec<Vec<(TokenId, f64)>>,
     /// Why there is no more.
     pub finish: FinishReason,
 }
@@ -73,6 +77,20 @@ impl Session {
         &mut self,
         prompt: &[TokenId],
         options: &GenerationOptions,
+        on_text: impl FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Generated, RequestError> {
+        self.generate_with(prompt, (options, &Sampling::default()), on_text)
+    }
+
+    /// As [`Session::generate`], by rules of which tokens may be chosen.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::continue_from`].
+    pub fn generate_with(
+        &mut self,
+        prompt: &[TokenId],
+        (options, rules): (&GenerationOptions, &Sampling),
         mut on_text: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Generated, RequestError> {
         self.continue_from(prompt)?;
@@ -84,19 +102,23 @@ impl Session {
         } else {
             0.0
         };
-        let mut sampler = Sampler::new(temperature, options.seed, model.instructions());
+        let mut sampler = Sampler::new(rules, (temperature, options.seed), model.instructions());
         let mut stream = TextStream::new();
         let mut text = HeldText::new(&options.stop);
         let mut generated = Generated {
             text: String::new(),
             tokens: Vec::new(),
             log_probabilities: Vec::new(),
+            alternatives: Vec::new(),
             finish: FinishReason::Length,
         };
         while generated.tokens.len() < options.max_tokens {
-            let (token, log_probability) = sampler.choose(self.logits()?);
+            self.logits()?;
+            let chosen = sampler.choose(self.last_logits(), self.tokens());
+            let token = chosen.token;
             generated.tokens.push(token);
-            generated.log_probabilities.push(log_probability);
+            generated.log_probabilities.push(chosen.log_probability);
+            generated.alternatives.push(chosen.alternatives);
             if Some(token) == ends.eot || Some(token) == ends.eos {
                 generated.finish = FinishReason::EndOfAnswer;
                 break;

@@ -55,6 +55,7 @@ pub use generate::{FinishReason, Generated, GenerationOptions};
 pub use kernels::Instructions;
 pub use model::{Config, LoadOptions, LoadProgress, Model};
 pub use probability::{log_sum_exp, probabilities};
+pub use sampling::Sampling;
 pub use scoring::{LabelScorer, LabelScores};
-pub use session::Session;
+pub use session::{Pooling, Session};
 pub use tokenizer::{PreTokenizer, SpecialIds, SpecialTokens, TextStream, TokenId, Tokenizer};

@@ -38,6 +38,15 @@ pub struct Session {
     cancel: Cancel,
 }
 
+/// Which tokens' outputs make an embedding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// The mean of all.
+    Mean,
+    /// The last token's.
+    Last,
+}
+
 /// Tokens computed together while a prompt is read: enough that reading the weights costs little,
 /// few enough that a cancelled request ends soon and the buffers stay in the cache.
 pub(crate) const PREFILL_TOKENS: usize = 128;
@@ -135,6 +144,42 @@ impl Session {
             }
         };
         Ok(self.logits.insert(logits))
+    }
+
+    /// The logits that were asked for last; none where the sequence was changed since.
+    pub(crate) fn last_logits(&self) -> &[f32] {
+        self.logits.as_deref().unwrap_or(&[])
+    }
+
+    /// What a text of these tokens is about, as a vector of length 1, (dim): the last layer's
+    /// outputs, of all tokens or of the last. The session is then the sequence of these tokens.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::prefill`], and [`RequestError::EmptyPrompt`].
+    pub fn embed(
+        &mut self,
+        tokens: &[TokenId],
+        pooling: Pooling,
+    ) -> Result<Vec<f32>, RequestError> {
+        if tokens.is_empty() {
+            return Err(RequestError::EmptyPrompt);
+        }
+        self.check(tokens, 0)?;
+        self.truncate(0);
+        let outputs = self.read(tokens, |block| match pooling {
+            Pooling::Mean => 0..block,
+            Pooling::Last => 0..0,
+        })?;
+        let dim = self.model.config.dim;
+        let mut sums = vec![0.0f64; dim];
+        for output in outputs.chunks_exact(dim) {
+            for (sum, x) in sums.iter_mut().zip(output) {
+                *sum += f64::from(*x);
+            }
+        }
+        let length = sums.iter().map(|x| x * x).sum::<f64>().sqrt();
+        Ok(sums.iter().map(|x| (x / length) as f32).collect())
     }
 
     /// Reads `tokens` and gives back the logits after each of them, (tokens, vocabulary).

@@ -3,7 +3,8 @@
 use crate::support::gguf::Value;
 use crate::support::tiny::{self, Shape};
 use llama::{
-    Cancel, FinishReason, Generated, GenerationOptions, Model, RequestError, Session, log_sum_exp,
+    Cancel, FinishReason, Generated, GenerationOptions, Model, Pooling, RequestError, Sampling,
+    Session, log_sum_exp,
 };
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -267,4 +268,191 @@ fn nothing_to_predict_from() {
     session.truncate(2);
     assert_eq!(session.logits().unwrap_err(), RequestError::EmptyPrompt);
     assert_eq!(session.tokens(), [1, 2]);
+}
+
+fn run_with(model: &Arc<Model>, rules: &Sampling, temperature: f64, seed: u64) -> Generated {
+    let options = GenerationOptions {
+        max_tokens: 12,
+        temperature,
+        seed,
+        ..GenerationOptions::default()
+    };
+    let mut session = Session::new(Arc::clone(model));
+    session
+        .generate_with(&PROMPT, (&options, rules), |_| ControlFlow::Continue(()))
+        .unwrap()
+}
+
+#[test]
+fn rules_that_leave_one_token_are_greedy() {
+    let model = tiny::model(&Shape::default()).open();
+    let greedy = run_with(&model, &Sampling::default(), 0.0, 0);
+    let rules = [
+        Sampling {
+            top_k: 1,
+            ..Sampling::default()
+        },
+        Sampling {
+            top_p: 0.0,
+            ..Sampling::default()
+        },
+        Sampling {
+            min_p: 1.0,
+            ..Sampling::default()
+        },
+    ];
+    for rules in rules {
+        for seed in 0..5 {
+            assert_eq!(
+                run_with(&model, &rules, 1.5, seed).tokens,
+                greedy.tokens,
+                "{rules:?}"
+            );
+        }
+    }
+}
+
+/// The tokens that come first, from 3,000 seeds.
+fn first_tokens(model: &Arc<Model>, rules: &Sampling) -> Vec<u32> {
+    let mut session = Session::new(Arc::clone(model));
+    let mut found: Vec<u32> = (0..3000)
+        .map(|seed| {
+            let options = GenerationOptions {
+                max_tokens: 1,
+                temperature: 1.0,
+                seed,
+                ..GenerationOptions::default()
+            };
+            let on_text = |_: &str| ControlFlow::Continue(());
+            let generated = session.generate_with(&PROMPT, (&options, rules), on_text);
+            generated.unwrap().tokens[0]
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+#[test]
+fn rules_keep_the_tokens_that_they_name() {
+    let model = tiny::model(&Shape::default()).open();
+    let mut session = Session::new(Arc::clone(&model));
+    session.prefill(&PROMPT).unwrap();
+    let logits = session.logits().unwrap().to_vec();
+    let normaliser = log_sum_exp(&logits);
+    let probability = |logit: &f32| (f64::from(*logit) - normaliser).exp();
+    let mut probable: Vec<(u32, f64)> = (0..).zip(logits.iter().map(probability)).collect();
+    probable.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let mut sum = 0.0;
+    let below = |(_, p): &&(u32, f64)| {
+        sum += p;
+        sum < 0.6
+    };
+    let nucleus = 1 + probable.iter().take_while(below).count();
+    let strong = probable
+        .iter()
+        .filter(|(_, p)| *p >= 0.3 * probable[0].1)
+        .count();
+    let check = |rules: Sampling, count: usize| {
+        let expected: Vec<u32> = probable[..count].iter().map(|(token, _)| *token).collect();
+        let found = first_tokens(&model, &rules);
+        assert!(
+            found.iter().all(|token| expected.contains(token)),
+            "{rules:?}"
+        );
+        // Rare ones may not have come up; most must have.
+        assert!(found.len() * 2 > expected.len(), "{rules:?}");
+    };
+    let none = Sampling::default;
+    let rules = [
+        (Sampling { top_k: 5, ..none() }, 5),
+        (
+            Sampling {
+                top_p: 0.6,
+                ..none()
+            },
+            nucleus,
+        ),
+        (
+            Sampling {
+                min_p: 0.3,
+                ..none()
+            },
+            strong,
+        ),
+    ];
+    rules
+        .into_iter()
+        .for_each(|(rules, count)| check(rules, count));
+    let best = probable[0].0;
+    let forbidden = Sampling {
+        logit_bias: vec![(best, f32::NEG_INFINITY)],
+        ..Sampling::default()
+    };
+    assert_eq!(
+        run_with(&model, &forbidden, 0.0, 0).tokens[0],
+        probable[1].0
+    );
+}
+
+#[test]
+fn penalties_keep_a_token_from_coming_again() {
+    let model = tiny::model(&Shape::default()).open();
+    for rules in [
+        Sampling {
+            presence_penalty: 1000.0,
+            ..Sampling::default()
+        },
+        Sampling {
+            frequency_penalty: 1000.0,
+            ..Sampling::default()
+        },
+        Sampling {
+            repetition_penalty: 1e6,
+            ..Sampling::default()
+        },
+    ] {
+        let mut tokens = run_with(&model, &rules, 0.0, 0).tokens;
+        let count = tokens.len();
+        tokens.sort_unstable();
+        tokens.dedup();
+        assert_eq!(tokens.len(), count, "{rules:?}");
+    }
+}
+
+#[test]
+fn alternatives_are_the_most_probable_tokens() {
+    let model = tiny::model(&Shape::default()).open();
+    let rules = Sampling {
+        alternatives: 4,
+        ..Sampling::default()
+    };
+    let generated = run_with(&model, &rules, 0.0, 0);
+    assert_eq!(generated.alternatives.len(), generated.tokens.len());
+    for (i, alternatives) in generated.alternatives.iter().enumerate() {
+        assert_eq!(alternatives.len(), 4);
+        assert_eq!(
+            alternatives[0],
+            (generated.tokens[i], generated.log_probabilities[i])
+        );
+        assert!(alternatives.windows(2).all(|pair| pair[0].1 >= pair[1].1));
+    }
+}
+
+#[test]
+fn embeddings_have_length_one_and_do_not_depend_on_the_session() {
+    let model = tiny::model(&Shape::default()).open();
+    let mut session = Session::new(Arc::clone(&model));
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    for pooling in [Pooling::Mean, Pooling::Last] {
+        let first = session.embed(&PROMPT, pooling).unwrap();
+        let other = session.embed(&[9, 8, 7], pooling).unwrap();
+        assert!((dot(&first, &first) - 1.0).abs() < 1e-5);
+        assert!(dot(&first, &other) < 0.999);
+        assert_eq!(session.embed(&PROMPT, pooling).unwrap(), first);
+    }
+    assert_eq!(
+        session.embed(&[], Pooling::Last),
+        Err(RequestError::EmptyPrompt)
+    );
 }
