@@ -12,6 +12,7 @@ use upstream::{
     Sampling, TimeLimits,
 };
 
+use crate::certificate::{Circumstances, Standing};
 use crate::clock;
 use crate::config::{self, Config, MaxTokensField};
 use crate::learn;
@@ -53,7 +54,23 @@ impl App {
             tasks.any(|task| config.tasks[task].task.tiers.contains(name))
         };
         let tiers: Vec<TierName> = config.tiers.keys().filter(wanted).cloned().collect();
-        Self::build(config, (tasks, &tiers), simulation, &|_| {}).await
+        let app = Self::build(config, (tasks, &tiers), simulation, &|_| {}).await?;
+        app.warn_of_certificates();
+        Ok(app)
+    }
+
+    /// The application with these tiers and this task, for the command that certifies it: as
+    /// [`App::start`], but that the task has no certificate yet is no news.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub(crate) async fn start_to_certify(
+        config: Config,
+        task: &TaskName,
+        tiers: &[TierName],
+    ) -> anyhow::Result<Self> {
+        let tasks = std::slice::from_ref(task);
+        Self::build(config, (tasks, tiers), None, &|_| {}).await
     }
 
     /// The application with all that the config names. What it is busy with is told at each step,
@@ -67,7 +84,17 @@ impl App {
     ) -> anyhow::Result<Self> {
         let tasks: Vec<TaskName> = config.tasks.keys().cloned().collect();
         let tiers: Vec<TierName> = config.tiers.keys().cloned().collect();
-        Self::build(config, (&tasks, &tiers), None, tell).await
+        let app = Self::build(config, (&tasks, &tiers), None, tell).await?;
+        app.warn_of_certificates();
+        Ok(app)
+    }
+
+    fn warn_of_certificates(&self) {
+        for (name, task) in &self.tasks {
+            if let Some(warning) = task.standing.warning(&self.config, name) {
+                tracing::warn!("{warning}");
+            }
+        }
     }
 
     async fn build(
@@ -101,10 +128,14 @@ impl App {
             let task = &config.tasks[name];
             tell(format!("making task {name} ready"));
             let learned = learn::learned(&config, task, &tiers).await?;
-            ready.insert(
-                name.clone(),
-                Arc::new(ReadyTask::new(&config, task, learned)),
-            );
+            let circumstances = Circumstances {
+                config: &config,
+                student: learned.as_ref().and_then(|l| l.student.as_ref()),
+                tiers: Some(&tiers),
+            };
+            let standing = Standing::of(task, &circumstances);
+            let task = ReadyTask::new(&config, task, learned, standing);
+            ready.insert(name.clone(), Arc::new(task));
         }
         Ok(Self {
             config,

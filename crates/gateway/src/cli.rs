@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Put every document of an input to a task and write one result for each.
     Run(RunArgs),
+    /// Prove on labelled records from which confidence a task's answers may be kept.
+    Calibrate(CalibrateArgs),
     /// Serve an OpenAI-compatible API.
     Serve(ServeArgs),
     /// Say whether a config is right, with every fault in one report.
@@ -83,6 +85,38 @@ pub(crate) struct RunArgs {
     /// Print the summary as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `tiergate calibrate`.
+#[derive(Debug, Args)]
+pub(crate) struct CalibrateArgs {
+    /// The task, as the config names it; its target has a `confidence`.
+    pub(crate) task: String,
+    /// Labelled records that the task's student did not learn from: JSONL or CSV, gzip of
+    /// either.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) records: PathBuf,
+    /// Only these of its rows, counted from 0: `4000..`, `..1000`, `100..200`.
+    #[arg(long, value_name = "A..B", value_parser = parse_rows, default_value = "..")]
+    pub(crate) rows: Rows,
+    /// The field of a row that holds its text, instead of that of the task's records.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) text_field: Option<String>,
+    /// The field of a row that holds its right answer, instead of that of the task's records.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) gold_field: Option<String>,
+    /// Compare with what this later tier of the task answers, instead of with the records' own
+    /// right answers; a frontier is paid for it.
+    #[arg(long, value_name = "TIER", conflicts_with = "gold_field")]
+    pub(crate) reference: Option<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Also write the report as a page of HTML that needs nothing else.
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
 }
 
 /// `tiergate demo`.

@@ -4,14 +4,13 @@
 //! from: the student on folds held out in turn, the engine on all, since it saw none; and a later
 //! tier only on what the tiers before it would have passed on.
 
+pub(crate) mod asking;
 pub(crate) mod stored;
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
 use domain::{Labels, TierKind, TierName};
-use futures_util::StreamExt as _;
-use ledger::RequestId;
 use routing::cascade::Rule;
 use routing::folds::{Folds, out_of_fold};
 use routing::student::{Example, Student, StudentOptions};
@@ -20,10 +19,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::batch::input::{Fields, Input};
 use crate::config::{Config, RecordsSource, TaskConfig};
-use crate::ready::ReadyTask;
 use crate::terminal;
+use crate::tier::Tier;
 use crate::tier::local::identity;
-use crate::tier::{Question, Tier};
 
 /// Parts into which the records are cut so that each is judged by a student that never saw it.
 const FOLDS: usize = 5;
@@ -52,9 +50,10 @@ impl Learned {
 
 /// A labelled text.
 #[derive(Debug)]
-struct Labelled {
-    text: String,
-    label: usize,
+pub(crate) struct Labelled {
+    pub(crate) text: String,
+    /// The index of its right label.
+    pub(crate) label: usize,
 }
 
 /// What was learned for this task: read back if nothing that shaped it has changed, otherwise
@@ -97,7 +96,8 @@ async fn learn(
     let order = &task.task.tiers;
     let has_student = order
         .iter()
-        .any(|tier| tiers[tier].kind() == TierKind::Student);
+        .filter_map(|tier| tiers.get(tier))
+        .any(|tier| tier.kind() == TierKind::Student);
     let examples: Vec<Example<'_>> = records
         .iter()
         .map(|r| Example {
@@ -114,7 +114,8 @@ async fn learn(
         })
         .transpose()?;
     let mut fitted = BTreeMap::new();
-    let Some(target) = task.target else {
+    // Where a certificate is demanded it brings the thresholds.
+    let Some(target) = task.target.filter(|target| target.confidence.is_none()) else {
         return Ok(Learned {
             student,
             fitted,
@@ -128,7 +129,7 @@ async fn learn(
             Tier::Student => computed(task, records, || {
                 student_scores(labels, records, &examples, &options, &left)
             })?,
-            running @ Tier::Local(_) => local_scores(task, tier, running, records, &left).await?,
+            running @ Tier::Local(_) => local_scores(task, (tier, running), records, &left).await?,
             // A server elsewhere brings no evidence yet, so nothing of it is kept unproven; a
             // frontier's answer is the reference.
             Tier::Remote(_) | Tier::Person => continue,
@@ -187,79 +188,30 @@ fn student_scores(
     Ok(left.iter().map(score).collect())
 }
 
-/// Asks the engine about each record that is left. A record that it fails on has no score; if it
-/// fails on all, that is told.
 async fn local_scores(
     task: &TaskConfig,
-    name: &TierName,
-    tier: &Tier,
+    (name, tier): (&TierName, &Tier),
     records: &[Labelled],
     left: &[usize],
 ) -> anyhow::Result<Scores> {
-    // Enough that no thread of the engine waits for the next record.
-    const AT_ONCE: usize = 16;
-    let asking = ReadyTask::alone(task, name, tier.kind());
-    let at_once = AT_ONCE.min(tier.queue_max().unwrap_or(AT_ONCE));
-    let bar = terminal::bar(
-        left.len() as u64,
-        "{msg} [{bar:28}] {pos}/{len} · {rate} · {eta} left",
-    );
-    bar.set_message(format!("asking {name} about labelled records"));
-    let score = |index: usize| {
-        let (asking, bar) = (&asking, &bar);
-        async move {
-            let scored = local_score(asking, name, tier, &records[index]).await;
-            bar.inc(1);
-            scored
-        }
+    let texts = left.iter().map(|&index| records[index].text.as_str());
+    let answers = asking::labelled(task, name, tier, texts).await?;
+    let score = |(answer, &index): (Option<asking::Answer>, &usize)| {
+        let asking::Answer { label, confidence } = answer?;
+        Some(Scored {
+            confidence,
+            correct: label == records[index].label,
+        })
     };
-    let scores: Vec<Result<Scored, String>> = futures_util::stream::iter(left.iter().copied())
-        .map(score)
-        .buffered(at_once)
-        .collect()
-        .await;
-    bar.finish_and_clear();
-    let failed = scores.iter().filter(|score| score.is_err()).count();
-    if let Some(Err(reason)) = scores.iter().find(|score| score.is_err()) {
-        if failed == scores.len() {
-            bail!("tier {name} answers none of the records: {reason}");
-        }
-        tracing::warn!(tier.id = %name, records.failed = failed, reason, "records without an answer");
-    }
-    Ok(scores.into_iter().map(Result::ok).collect())
+    Ok(answers.into_iter().zip(left).map(score).collect())
 }
 
-/// What the engine makes of one record.
-async fn local_score(
-    asking: &ReadyTask,
-    name: &TierName,
-    tier: &Tier,
-    record: &Labelled,
-) -> Result<Scored, String> {
-    let question = Question {
-        request: &RequestId("learn".to_owned()),
-        tier: name,
-        task: asking,
-        prompt: &asking.task.prompt_for(&record.text),
-        generation: &asking.generation,
-        extra: None,
-        live: None,
-    };
-    let answer = tier
-        .ask(question)
-        .await
-        .result
-        .map_err(|failure| failure.reason)?;
-    let (Some(evidence), Some(label)) = (answer.evidence, answer.label) else {
-        return Err("the answer brings no evidence".to_owned());
-    };
-    Ok(Scored {
-        confidence: evidence.confidence(),
-        correct: label == record.label,
-    })
-}
-
-fn read(source: &RecordsSource, labels: &Labels) -> anyhow::Result<Vec<Labelled>> {
+/// The labelled texts of a file, at least one.
+///
+/// # Errors
+/// When the file can't be read or a row has no text or no right label; the message shows the
+/// first such rows.
+pub(crate) fn read(source: &RecordsSource, labels: &Labels) -> anyhow::Result<Vec<Labelled>> {
     /// Faults that are shown; more would only scroll away the first.
     const SHOWN: usize = 5;
     let fields = Fields {

@@ -8,6 +8,8 @@
 mod answer;
 mod app;
 mod batch;
+mod calibrate;
+mod certificate;
 mod cli;
 mod clock;
 mod config;
@@ -59,6 +61,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::command(&args),
         Command::Run(args) => batch::command(&args),
         Command::Serve(args) => http::command(&args),
+        Command::Calibrate(args) => calibrate::command(&args),
         Command::CheckConfig(args) => check_config(&args),
         Command::Init(args) => init(&args).map(|()| ExitCode::SUCCESS),
         Command::Ledger(args) => spend::command(&args),

@@ -9,6 +9,7 @@ use routing::student::Student;
 
 use crate::answer::{End, counterfactual};
 use crate::app::App;
+use crate::certificate::Standing;
 use crate::config::{Budget, Config, TaskConfig};
 use crate::learn::Learned;
 use crate::tier::remote::estimated_cost;
@@ -27,20 +28,28 @@ pub(crate) struct ReadyTask {
     pub(crate) generation: Generation,
     /// The tier beside which the cascade's cost is shown.
     pub(crate) frontier: Option<TierName>,
+    /// Where the thresholds come from.
+    pub(crate) standing: Standing,
 }
 
 impl ReadyTask {
-    /// A task of the config with what was learned for it.
-    pub(crate) fn new(config: &Config, task: &TaskConfig, learned: Option<Learned>) -> Self {
+    /// A task of the config with what was learned for it and what is proven of it.
+    pub(crate) fn new(
+        config: &Config,
+        task: &TaskConfig,
+        learned: Option<Learned>,
+        standing: Standing,
+    ) -> Self {
         let last = task.task.tiers.len() - 1;
         let rung = |(index, tier): (usize, &TierName)| {
             let kind = config.tiers[tier].kind();
-            let rule = match (&learned, task.threshold) {
+            let rule = match (&learned, task.threshold, standing.rule(tier)) {
                 // What a frontier says is the reference; nobody behind it could know better.
                 _ if index == last || kind == TierKind::Frontier => Rule::Always,
-                (_, Some(threshold)) => Rule::Threshold(threshold),
-                (Some(learned), None) => learned.rule(tier),
-                (None, None) => Rule::Never,
+                (_, Some(threshold), _) => Rule::Threshold(threshold),
+                (_, None, Some(rule)) => rule,
+                (Some(learned), None, None) => learned.rule(tier),
+                (None, None, None) => Rule::Never,
             };
             Rung {
                 tier: tier.clone(),
@@ -56,6 +65,7 @@ impl ReadyTask {
             budget: task.budget,
             generation: generation(task),
             frontier: task.task.tiers.iter().rfind(is_frontier).cloned(),
+            standing,
             task: task.task.clone(),
         }
     }
@@ -73,6 +83,7 @@ impl ReadyTask {
             budget: task.budget,
             generation: generation(task),
             frontier: None,
+            standing: Standing::Stated,
             task: task.task.clone(),
         }
     }
@@ -97,6 +108,7 @@ impl ReadyTask {
                 stop: Vec::new(),
             },
             frontier: None,
+            standing: Standing::Stated,
             task: Task {
                 name,
                 kind: TaskKind::Chat,
@@ -167,11 +179,17 @@ impl ReadyTask {
             .unwrap_or(PARAGRAPH)
     }
 
-    /// The tiers with the confidence from which each is accepted, for the log and reports.
+    /// The tiers with the confidence from which each is accepted, and whether that is proven, for
+    /// the log and reports.
     pub(crate) fn rules(&self) -> String {
+        let proven = match &self.standing {
+            Standing::Stated | Standing::Unproven(_) => String::new(),
+            Standing::Estimated => " (not certified)".to_owned(),
+            Standing::Certified(certificate) => format!(" (certified: {})", certificate.in_short()),
+        };
         let rung = |rung: &routing::cascade::Rung| match rung.rule {
             _ if rung.kind == TierKind::Person => format!("{} reviews", rung.tier),
-            Rule::Threshold(threshold) => format!("{} from {threshold:.4}", rung.tier),
+            Rule::Threshold(threshold) => format!("{} from {threshold:.4}{proven}", rung.tier),
             Rule::Always => format!("{} always", rung.tier),
             Rule::Never => format!("{} never", rung.tier),
         };

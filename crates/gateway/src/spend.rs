@@ -3,14 +3,15 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use domain::Picodollars;
+use domain::{Picodollars, TaskName};
 use ledger::{Balance, Reader, SpendLine, TaskDecisions, TimeRange, Timestamp, Total};
 use serde_json::{Value, json};
 
 use crate::app::ledger_file;
+use crate::certificate::{Circumstances, Standing};
 use crate::cli::LedgerArgs;
 use crate::clock::{date_of, midnight};
-use crate::config;
+use crate::config::{self, Config};
 use crate::terminal::{count, figures, percent, say};
 
 /// What the ledger of a config holds.
@@ -18,6 +19,8 @@ struct Spend {
     lines: Vec<SpendLine>,
     decisions: Vec<TaskDecisions>,
     balances: Vec<Balance>,
+    /// Where the thresholds of tasks with a target come from.
+    standings: Vec<(TaskName, Standing)>,
 }
 
 /// Shows the ledger.
@@ -52,6 +55,7 @@ pub(crate) fn command(args: &LedgerArgs) -> anyhow::Result<ExitCode> {
         lines: reader.spend(range)?,
         decisions: reader.decisions(range)?,
         balances: reader.balances()?,
+        standings: standings(&config),
     };
     if args.json {
         say(format_args!("{:#}", spend.to_json()));
@@ -59,6 +63,23 @@ pub(crate) fn command(args: &LedgerArgs) -> anyhow::Result<ExitCode> {
         say(spend.to_text());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What can be seen without starting a tier: whether what a student learned, and how a model's
+/// weights are stored, is as it was shows when the task is started.
+fn standings(config: &Config) -> Vec<(TaskName, Standing)> {
+    let circumstances = Circumstances {
+        config,
+        student: None,
+        tiers: None,
+    };
+    let targeted = config
+        .tasks
+        .iter()
+        .filter(|(_, task)| task.target.is_some());
+    targeted
+        .map(|(name, task)| (name.clone(), Standing::of(task, &circumstances)))
+        .collect()
 }
 
 fn range(args: &LedgerArgs) -> anyhow::Result<TimeRange> {
@@ -197,6 +218,9 @@ impl Spend {
                 thousands(estimated)
             ));
         }
+        for (task, standing) in &self.standings {
+            notes.push(format!("{task}: {}.", standing.in_words()));
+        }
         let over: u64 = self.lines.iter().map(|line| line.over_hold).sum();
         if over > 0 {
             notes.push(format!(
@@ -257,11 +281,28 @@ impl Spend {
             })
         });
         json!({
+            "thresholds": self.standings.iter().map(thresholds_json).collect::<Vec<_>>(),
             "spend": spend.collect::<Vec<_>>(),
             "tasks": tasks.collect::<Vec<_>>(),
             "budgets": budgets.collect::<Vec<_>>(),
         })
     }
+}
+
+fn thresholds_json((task, standing): &(TaskName, Standing)) -> Value {
+    let certificate = standing.certificate().map(|certificate| {
+        json!({
+            "made": certificate.made.to_string(),
+            "max_error": certificate.goal.alpha(),
+            "confidence": certificate.confidence(),
+            "records": certificate.records,
+        })
+    });
+    json!({
+        "task": task.as_str(),
+        "thresholds": standing.word(),
+        "certificate": certificate,
+    })
 }
 
 fn saved(compared: &ledger::Compared) -> String {

@@ -63,6 +63,13 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
+/// A share, 0 to 1, as percent with as few digits as it has: `2 %`, `0.5 %`, `99.9 %`.
+pub(crate) fn percent_short(share: f64) -> String {
+    // What binary fractions add to a share such as 0.07 is far below this.
+    const DIGITS: f64 = 1e6;
+    format!("{} %", (share * 100.0 * DIGITS).round() / DIGITS)
+}
+
 /// A count with its thousands parted.
 pub(crate) fn count(count: usize) -> String {
     let digits = count.to_string();
@@ -79,6 +86,18 @@ pub(crate) fn count(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_is_shown_with_its_own_digits() {
+        for (share, text) in [
+            (0.02, "2 %"),
+            (0.07, "7 %"),
+            (0.005, "0.5 %"),
+            (1.0 - 0.05, "95 %"),
+        ] {
+            assert_eq!(percent_short(share), text);
+        }
+    }
 
     #[test]
     fn counts_are_parted_by_thousands() {

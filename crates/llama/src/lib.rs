@@ -48,6 +48,9 @@ mod scoring;
 mod session;
 mod tokenizer;
 
+/// The version of this engine: the same one gives the same bits for the same input.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 pub use cancel::Cancel;
 pub use chat_template::{ChatMessage, ChatTemplate, Role};
 pub use error::{MemoryNeed, ModelError, Place, RequestError};

@@ -193,7 +193,7 @@ pub fn certify(records: &[Scored], risk: Risk, goal: Goal) -> Proof {
             .collect(),
         records_wanting: match passed {
             Some(_) => None,
-            None => wanting(&candidates, records.len(), goal),
+            None => wanting(&candidates, tested, &starts, (records.len(), goal)),
         },
     }
 }
@@ -261,22 +261,40 @@ fn starts(tested: &[Candidate], risk: Risk, goal: Goal) -> Vec<(usize, f64)> {
     STARTS.iter().map(start).collect()
 }
 
-/// How many more records with the same error rates let some threshold pass at δ: by Chernoff's
-/// bound so many errors or fewer among k have a probability of at most exp(−k · KL(rate ‖ α)).
-fn wanting(candidates: &[Candidate], n_records: usize, goal: Goal) -> Option<usize> {
-    let times = |c: &Candidate| {
-        // With no error seen, half of one is assumed: none at all would promise too much.
-        let rate = (c.errors as f64).max(0.5) / c.kept as f64;
-        (rate < goal.alpha)
-            .then(|| ln(1.0 / goal.delta) / (c.kept as f64 * divergence(rate, goal.alpha)))
+/// How many more records with the same error rates let some run of tests begin: by Chernoff's
+/// bound so many errors or fewer among k have a probability of at most exp(−k · KL(rate ‖ α)),
+/// and a run begins where that is at most its start's part of δ. Where no start is left, what
+/// any threshold would need at the smallest part.
+fn wanting(
+    candidates: &[Candidate],
+    tested: &[Candidate],
+    starts: &[(usize, f64)],
+    (n_records, goal): (usize, Goal),
+) -> Option<usize> {
+    let times = |c: &Candidate, delta: f64| {
+        // With no error seen, half of one is assumed, or a quarter of what is allowed where that
+        // is less: none at all would promise too much.
+        let kept = c.kept as f64;
+        let rate = match c.errors {
+            0 => (0.5 / kept).min(0.25 * goal.alpha),
+            errors => errors as f64 / kept,
+        };
+        (rate < goal.alpha).then(|| ln(1.0 / delta) / (kept * divergence(rate, goal.alpha)))
     };
-    // The risk of very few records is luck.
-    let least = candidates
+    let smallest = STARTS.iter().map(|(_, part)| part * goal.delta);
+    let smallest = smallest.fold(goal.delta, f64::min);
+    let at_starts = starts
         .iter()
+        .filter_map(|&(at, delta)| times(&tested[at], delta));
+    let anywhere = candidates
+        .iter()
+        // The risk of very few records is luck.
         .filter(|c| c.kept >= 20)
-        .filter_map(times)
-        .reduce(f64::min)?;
-    Some(((least - 1.0).max(0.0) * n_records as f64).ceil() as usize)
+        .filter_map(|c| times(c, smallest));
+    let least = at_starts
+        .reduce(f64::min)
+        .or_else(|| anywhere.reduce(f64::min))?;
+    Some((((least - 1.0) * n_records as f64).ceil() as usize).max(1))
 }
 
 /// Kullback and Leibler's divergence between coins that fall with probability `p` and `q`.
@@ -305,19 +323,29 @@ pub struct Certificate {
     pub provenance: Provenance,
 }
 
+impl Provenance {
+    /// The names of all things that differ between then and now, are new or are gone, in
+    /// alphabetical order.
+    #[must_use]
+    pub fn changed(&self, now: &Self) -> Vec<String> {
+        let names = self.parts.keys().chain(now.parts.keys());
+        let mut changed: Vec<String> = names
+            .filter(|name| self.parts.get(*name) != now.parts.get(*name))
+            .cloned()
+            .collect();
+        changed.sort_unstable();
+        changed.dedup();
+        changed
+    }
+}
+
 impl Certificate {
     /// The threshold, if the certificate holds for what is here now.
     ///
     /// # Errors
     /// The names of all things that changed, are new or are gone: they void the certificate.
     pub fn threshold_for(&self, now: &Provenance) -> Result<Option<f64>, Vec<String>> {
-        let names = self.provenance.parts.keys().chain(now.parts.keys());
-        let mut changed: Vec<String> = names
-            .filter(|name| self.provenance.parts.get(*name) != now.parts.get(*name))
-            .cloned()
-            .collect();
-        changed.sort_unstable();
-        changed.dedup();
+        let changed = self.provenance.changed(now);
         if changed.is_empty() {
             Ok(self.proof.threshold)
         } else {
@@ -405,7 +433,15 @@ mod tests {
         assert_eq!((hopeless.threshold, hopeless.bound), (None, 1.0));
         let few = certify(&records(40, 1, |_| 0.0), Risk::Selective, goal(0.02));
         assert_eq!(few.threshold, None);
-        assert!(few.records_wanting.unwrap() > 50, "{few:?}");
+        let wanting = few.records_wanting.unwrap();
+        assert!((50..1_000).contains(&wanting), "{few:?}");
+        // With so many it is proven.
+        let enough = certify(
+            &records(40 + wanting, 1, |_| 0.0),
+            Risk::Selective,
+            goal(0.02),
+        );
+        assert!(enough.threshold.is_some(), "{enough:?}");
         let none = certify(&[], Risk::Selective, goal(0.02));
         assert_eq!((none.threshold, none.records_wanting), (None, None));
     }

@@ -51,9 +51,10 @@ pub(crate) fn command(args: &RunArgs) -> anyhow::Result<ExitCode> {
         let simulation = simulate(&config, &name, args, &input).await?;
         let app = App::start(config, std::slice::from_ref(&name), simulation.as_ref()).await?;
         let app = Arc::new(app);
+        let task = Arc::clone(&app.tasks[&name]);
         let batch = Batch {
-            task: Arc::clone(&app.tasks[&name]),
-            fingerprint,
+            fingerprint: task.standing.fingerprint(fingerprint),
+            task,
             input,
             output: args.output.clone(),
             concurrency: usize::from(args.concurrency),

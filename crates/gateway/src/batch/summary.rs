@@ -14,6 +14,9 @@ use crate::ready::ReadyTask;
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
     pub(crate) task: String,
+    /// Where the thresholds come from: `certified`, `estimated` on held-out records, `stated` in
+    /// the config, or `unproven`: there are none.
+    pub(crate) thresholds: &'static str,
     /// Rows of the input.
     pub(crate) rows: u64,
     /// Of these, how many an earlier call had done.
@@ -157,6 +160,7 @@ impl Summary {
     fn empty(task: &ReadyTask) -> Self {
         Self {
             task: task.task.name.to_string(),
+            thresholds: task.standing.word(),
             rows: 0,
             already: 0,
             answered: 0,

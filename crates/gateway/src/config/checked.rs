@@ -20,6 +20,8 @@ pub(crate) struct Config {
     pub(crate) file: PathBuf,
     /// The folder of everything that is kept.
     pub(crate) data_dir: PathBuf,
+    /// The folder of certificates; that of the data folder, also where answers are simulated.
+    pub(crate) certificates: PathBuf,
     /// The HTTP server.
     pub(crate) server: Server,
     /// The places that can answer.
@@ -200,7 +202,7 @@ pub(crate) enum MaxTokensField {
 pub(crate) struct TaskConfig {
     /// The task itself.
     pub(crate) task: Task,
-    /// The error allowed among kept answers; only with `records`.
+    /// The error allowed among kept answers; only with `records`, or with a confidence.
     pub(crate) target: Option<Target>,
     /// The confidence from which an answer is accepted, 0 to 1; never beside a target. Where a
     /// student, local or pool tier is followed by another tier, there is one of the two.
@@ -227,6 +229,9 @@ pub(crate) struct TaskConfig {
 pub(crate) struct Target {
     /// The share of them that may be wrong, 0 to 1.
     pub(crate) max_error: f64,
+    /// How sure that must be, 0.5 to 0.9999, where a certificate is demanded; `max_error` is
+    /// then above 0 and below 1, and a student or local tier has another tier behind it.
+    pub(crate) confidence: Option<f64>,
 }
 
 /// A limit on spending.

@@ -6,7 +6,7 @@ use super::checked::{Config, LocalTier, ModelSource, RecordsSource, RemoteTier, 
 
 /// The encoding that is hashed. It is raised whenever the meaning of a field changes, so that
 /// old fingerprints never stand for new answers.
-const VERSION: &str = "tiergate task 1";
+const VERSION: &str = "tiergate task 2";
 
 impl TaskConfig {
     /// The SHA-256 of everything in the config that shapes this task's answers: its kind, prompt,
@@ -35,7 +35,10 @@ impl TaskConfig {
             hash.number(*index as u64)
         });
         hash.option(self.target.as_ref(), |hash, target| {
-            hash.number(target.max_error.to_bits())
+            hash.number(target.max_error.to_bits());
+            hash.option(target.confidence, |hash, confidence| {
+                hash.number(confidence.to_bits())
+            });
         });
         hash.option(self.threshold.as_ref(), |hash, share| {
             hash.number(share.to_bits())

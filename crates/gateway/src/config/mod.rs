@@ -91,9 +91,11 @@ fn parse(
     let prices = tiers::check_prices(&mut checks, &raw.prices);
     let tiers = tiers::check_tiers(&mut checks, &raw.tiers, &prices);
     let data_dir = checks.text(&Path::top("data_dir"), raw.data_dir.as_ref());
+    let data_dir = checks.folder.join(data_dir.as_deref().unwrap_or(DATA_DIR));
     let config = Config {
         file: file.to_owned(),
-        data_dir: checks.folder.join(data_dir.as_deref().unwrap_or(DATA_DIR)),
+        certificates: data_dir.join("certificates"),
+        data_dir,
         server: server::check(&mut checks, &raw.server),
         tasks: tasks::check(&mut checks, &raw.tasks, &raw.tiers),
         tiers,

@@ -233,8 +233,8 @@ pub(super) struct RawTask {
     ///
     /// Default: `"confidential"`.
     pub(super) sensitivity: Option<String>,
-    /// The share of kept answers that may be wrong; the threshold that meets it is found on
-    /// `records`.
+    /// The share of kept answers that may be wrong. The threshold that meets it is found on
+    /// `records`, or proven by a certificate where a `confidence` is asked for.
     pub(super) target: Option<RawTarget>,
     /// The confidence from which an answer is accepted, for a task without labelled records.
     /// A task whose first tiers may pass a document on has either this or `target`.
@@ -281,7 +281,7 @@ pub(super) struct RawLabel {
     pub(super) definition: Option<String>,
 }
 
-/// `target` in a task: `{ max_error = 0.02 }`.
+/// `target` in a task: `{ max_error = 0.02, confidence = 0.95 }`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawTarget {
@@ -289,6 +289,13 @@ pub(super) struct RawTarget {
     ///
     /// Required. Range: 0 to 1.
     pub(super) max_error: Option<f64>,
+    /// How sure it must be that no more of the kept answers are wrong: a certificate is then
+    /// demanded, which `tiergate calibrate` writes. Without a valid one, every tier that has
+    /// others behind it passes everything on. Without this option the threshold is found on
+    /// `records`: a careful estimate, and no proof.
+    ///
+    /// Default: none. Range: 0.5 to 0.9999.
+    pub(super) confidence: Option<f64>,
 }
 
 /// `budget` in a task: `{ usd = "5.00", per = "day" }`.

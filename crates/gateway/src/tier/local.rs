@@ -82,6 +82,7 @@ pub(crate) fn identity(source: &ModelSource) -> std::io::Result<[u8; 32]> {
 #[derive(Debug)]
 pub(crate) struct LocalTier {
     model: String,
+    quantisation: String,
     queue: Arc<Queue>,
     workers: Vec<JoinHandle<()>>,
 }
@@ -155,9 +156,15 @@ impl LocalTier {
         let workers = (0..workers).filter_map(|index| start(index).ok()).collect();
         Ok(Self {
             model: model.name().to_owned(),
+            quantisation: model.quantisation(),
             queue,
             workers,
         })
+    }
+
+    /// How the model's weights are stored, such as `Q4_K, Q6_K`.
+    pub(crate) fn quantisation(&self) -> &str {
+        &self.quantisation
     }
 
     /// How many requests may wait.

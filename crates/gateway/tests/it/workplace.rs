@@ -106,6 +106,11 @@ pub(crate) fn documents() -> Vec<Value> {
     unpacked("documents.jsonl.gz")
 }
 
+/// The demo's labelled records, in the same form; none of them is one of its documents.
+pub(crate) fn labelled() -> Vec<Value> {
+    unpacked("labelled.jsonl.gz")
+}
+
 fn unpacked(name: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("demo")

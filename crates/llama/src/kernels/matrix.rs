@@ -45,6 +45,11 @@ fn scales_bytes<B: Blocks>(columns: usize) -> usize {
 }
 
 impl Matrix {
+    /// How the file stores its numbers.
+    pub(crate) fn kind(&self) -> TensorType {
+        self.kind
+    }
+
     /// Bytes that the weights will take; `None` where no address space has as many.
     pub(crate) fn bytes(kind: TensorType, rows: usize, columns: usize) -> Option<usize> {
         // Less than twice the numbers' own bytes, so that one column more than fits is noticed.

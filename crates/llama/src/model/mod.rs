@@ -86,6 +86,19 @@ impl Model {
         &self.config
     }
 
+    /// How the weights are stored: the formats of all matrices by ggml's names, in alphabetical
+    /// order, such as `Q4_K, Q6_K`.
+    pub fn quantisation(&self) -> String {
+        let mut names: Vec<String> = self
+            .weights
+            .formats()
+            .map(|kind| kind.to_string())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names.join(", ")
+    }
+
     /// The memory that it needs.
     pub fn memory(&self) -> MemoryNeed {
         self.memory

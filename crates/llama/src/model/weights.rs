@@ -154,6 +154,27 @@ impl Weights {
             .chain(layers)
     }
 
+    /// How each matrix is stored.
+    pub(super) fn formats(&self) -> impl Iterator<Item = TensorType> {
+        let layers = self.layers.iter().flat_map(|layer| {
+            let Layer {
+                wq,
+                wk,
+                wv,
+                wo,
+                w_gate,
+                w_up,
+                w_down,
+                ..
+            } = layer;
+            [wq, wk, wv, wo, w_gate, w_up, w_down]
+        });
+        std::iter::once(&self.embedding)
+            .chain(&self.head)
+            .chain(layers)
+            .map(Matrix::kind)
+    }
+
     /// (vocabulary, dim): what turns the last layer's output into logits.
     pub(crate) fn head(&self) -> &Matrix {
         self.head.as_ref().unwrap_or(&self.embedding)

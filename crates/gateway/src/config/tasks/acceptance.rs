@@ -5,6 +5,7 @@ use domain::{TierKind, Zone};
 use super::{Draft, ListedTier};
 use crate::config::check::Checks;
 use crate::config::checked::Target;
+use crate::config::path::Path;
 use crate::config::raw::RawTarget;
 
 /// Books what is wrong with the tiers together, as each of them may be right by itself.
@@ -18,7 +19,10 @@ pub(super) fn check(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
 /// The error that is allowed among kept answers.
 pub(super) fn check_target(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Option<Target> {
     let path = draft.path.key("target");
-    let RawTarget { max_error } = draft.raw.target.as_ref()?;
+    let RawTarget {
+        max_error,
+        confidence,
+    } = draft.raw.target.as_ref()?;
     if !draft.kind.has_labels() {
         let kind = draft.kind.as_str();
         let fault = format!(
@@ -32,9 +36,39 @@ pub(super) fn check_target(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Op
     if max_error.is_none() {
         checks.faults.add_missing(&place);
     }
-    checks
-        .number(&place, *max_error)
-        .map(|max_error| Target { max_error })
+    let max_error = checks.number(&place, *max_error);
+    let sure = path.key("confidence");
+    let confidence = checks.number(&sure, *confidence);
+    if confidence.is_some() {
+        if max_error.is_some_and(|max_error| max_error <= 0.0 || max_error >= 1.0) {
+            let fault = "no number of records proves that; with a confidence it lies between 0 \
+                         and 1, for example 0.02";
+            checks.faults.add(&place, fault);
+        }
+        check_certifiable(checks, draft, &sure);
+    }
+    Some(Target {
+        max_error: max_error?,
+        confidence,
+    })
+}
+
+/// A certificate is about the answers of tiers that bring evidence and may pass a document on.
+fn check_certifiable(checks: &mut Checks<'_, '_>, draft: &Draft<'_>, path: &Path) {
+    let names = draft.raw.tiers.as_ref().map_or(0, Vec::len);
+    let certifiable = |tier: &ListedTier| {
+        matches!(tier.kind, TierKind::Student | TierKind::Local) && tier.index + 1 < names
+    };
+    let before_frontier = draft
+        .tiers
+        .iter()
+        .take_while(|tier| tier.kind != TierKind::Frontier);
+    // With a tier of unknown kind it can't be said; that has a fault of its own.
+    if draft.tiers.len() == names && !before_frontier.into_iter().any(certifiable) {
+        let fault = "there is nothing to certify: no student or local tier stands before another \
+                     tier; leave it out, or add such a tier";
+        checks.faults.add(path, fault);
+    }
 }
 
 fn check_order(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
@@ -119,6 +153,12 @@ fn check_student(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
     }
 }
 
+/// Whether a certificate gives the thresholds.
+fn certified(draft: &Draft<'_>) -> bool {
+    let target = draft.raw.target.as_ref();
+    target.is_some_and(|target| target.confidence.is_some())
+}
+
 /// Where a tier may pass a document on, it must be said from which confidence it doesn't.
 fn check_acceptance(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
     let stands = |option: &str| checks.faults.source().has(&draft.path.key(option));
@@ -135,7 +175,7 @@ fn check_acceptance(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
         let fault =
             "stands beside a target, which finds the threshold itself; leave one of them out";
         checks.faults.add(&draft.path.key("threshold"), fault);
-    } else if target && !records {
+    } else if target && !records && !certified(draft) {
         let path = draft.path.key("target");
         let advice = "add records = { path = \"labelled.jsonl.gz\" }, or state a threshold instead";
         checks.faults.add(

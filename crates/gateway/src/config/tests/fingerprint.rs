@@ -65,6 +65,8 @@ fn it_changes_with_whatever_shapes_the_answers() {
         ),
         ("sensitivity = \"public\"", "sensitivity = \"internal\""),
         ("max_error = 0.1", "max_error = 0.2"),
+        ("max_error = 0.1", "max_error = 0.1, confidence = 0.9"),
+        ("max_error = 0.1", "max_error = 0.1, confidence = 0.95"),
         ("target = { max_error = 0.1 }", "threshold = 0.1"),
         ("r.jsonl", "s.jsonl"),
         ("..10", "..11"),
@@ -125,6 +127,6 @@ fn its_encoding_is_settled() {
         .collect();
     assert_eq!(
         hex,
-        "0741b83580300873a2d1b1ee6c7566fcdf1249a02ac9870a57be0720ec60d5b2"
+        "ee1c8d28669071277a8029f3386e9a5e178b9099adfbf4a9dfe902d3caf8435b"
     );
 }

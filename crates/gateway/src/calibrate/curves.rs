@@ -1,0 +1,192 @@
+//! What other thresholds would do, and what a document costs: the points behind the pictures.
+
+use domain::{Picodollars, TierName};
+use routing::binomial::upper_bound;
+use routing::threshold::Scored;
+use serde::Serialize;
+
+use super::measure::{Kept, Measured, MeasuredTier};
+use super::records::Sample;
+use crate::app::App;
+use crate::tier::remote::estimated_cost;
+
+/// Points of a curve; more would not be seen.
+const POINTS_MAX: usize = 200;
+/// Bins of a reliability diagram.
+const BINS: usize = 10;
+/// The quality of fewer answers than these is luck, and not drawn.
+const KEPT_MIN: usize = 20;
+
+/// What one threshold would do on the records that certified a tier.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct RiskPoint {
+    pub(super) share_kept: f64,
+    /// Share of wrong ones among the kept.
+    pub(super) risk: f64,
+    /// Its upper bound at the tier's part of the failure probability, were this threshold the
+    /// only one that is tested.
+    pub(super) bound: f64,
+}
+
+/// Answers of about the same confidence.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Bin {
+    pub(super) confidence: f64,
+    pub(super) right: f64,
+    pub(super) answers: usize,
+}
+
+/// What a thousand documents cost at the frontier, estimated from their length.
+#[derive(Debug, Serialize)]
+pub(super) struct CostReport {
+    pub(super) frontier: String,
+    pub(super) all_frontier_usd_per_thousand: f64,
+    pub(super) cascade_usd_per_thousand: f64,
+}
+
+/// One way to set the thresholds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct CostPoint {
+    pub(super) share_kept: f64,
+    /// Of the kept answers, the share that is right.
+    pub(super) right: f64,
+    /// What is passed on costs at the frontier.
+    pub(super) usd_per_thousand: Option<f64>,
+}
+
+/// A part of a whole; 0 of nothing.
+pub(super) fn ratio(part: usize, whole: usize) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
+}
+
+/// Risk and bound at each threshold, thinned to what can be drawn.
+pub(super) fn risk(sample: &[Scored], delta: f64) -> Vec<RiskPoint> {
+    let mut sorted = sample.to_vec();
+    sorted.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    let (mut kept, mut errors, mut points) = (0, 0, Vec::new());
+    let step = sample.len().div_ceil(POINTS_MAX).max(1);
+    let mut next = KEPT_MIN;
+    for equals in sorted.chunk_by(|a, b| a.confidence == b.confidence) {
+        kept += equals.len();
+        errors += equals.iter().filter(|record| !record.correct).count();
+        if kept >= next || (kept == sample.len() && kept >= KEPT_MIN) {
+            next = kept + step;
+            points.push(RiskPoint {
+                share_kept: ratio(kept, sample.len()),
+                risk: ratio(errors, kept),
+                bound: upper_bound(errors, kept, delta),
+            });
+        }
+    }
+    points
+}
+
+/// Answers by how sure the tier was.
+pub(super) fn reliability(tier: &MeasuredTier, sample: &Sample) -> Vec<Bin> {
+    let mut bins = [(0.0, 0_usize, 0_usize); BINS];
+    for (record, answer) in &tier.answers {
+        let bin = &mut bins[((answer.confidence * BINS as f64) as usize).min(BINS - 1)];
+        bin.0 += answer.confidence;
+        bin.1 += usize::from(answer.label == sample.records[*record].label);
+        bin.2 += 1;
+    }
+    bins.iter()
+        .filter(|(_, _, answers)| *answers > 0)
+        .map(|&(sum, right, answers)| Bin {
+            confidence: sum / answers as f64,
+            right: ratio(right, answers),
+            answers,
+        })
+        .collect()
+}
+
+/// What each record would cost at the frontier.
+pub(super) struct Prices {
+    frontier: TierName,
+    /// In US dollars; (n_records).
+    usd: Vec<f64>,
+}
+
+impl Prices {
+    /// `None` where the task has no frontier with a price.
+    pub(super) fn new(app: &App, sample: &Sample) -> Option<Self> {
+        let ready = &app.tasks[&sample.task];
+        let frontier = ready.frontier.clone()?;
+        let price = app.config.tiers[&frontier].remote()?.price?;
+        let usd = |record: &crate::learn::Labelled| {
+            let prompt = ready.task.prompt_for(&record.text);
+            let answer_bytes = sample.labels.name(record.label).len();
+            estimated_cost(&price, &prompt, answer_bytes).map(Picodollars::as_usd_f64)
+        };
+        let usd = sample
+            .records
+            .iter()
+            .map(usd)
+            .collect::<Option<Vec<f64>>>()?;
+        Some(Self { frontier, usd })
+    }
+
+    fn per_thousand(&self, passed_on: impl Fn(usize) -> bool) -> f64 {
+        let sum: f64 = (0..self.usd.len())
+            .filter(|&record| passed_on(record))
+            .map(|record| self.usd[record])
+            .sum();
+        sum / self.usd.len() as f64 * 1e3
+    }
+
+    /// The cascade beside the frontier alone.
+    pub(super) fn report(&self, kept: &[Option<Kept>]) -> CostReport {
+        CostReport {
+            frontier: self.frontier.to_string(),
+            all_frontier_usd_per_thousand: self.per_thousand(|_| true),
+            cascade_usd_per_thousand: self.per_thousand(|record| kept[record].is_none()),
+        }
+    }
+}
+
+/// The cascades on the way from keeping nothing to keeping all: each tier's threshold comes down
+/// to where it is certified, and the last tier's to the bottom.
+pub(super) fn cost_quality(
+    sample: &Sample,
+    measured: &Measured,
+    prices: Option<&Prices>,
+) -> Vec<CostPoint> {
+    let n_records = sample.records.len();
+    let mut order: Vec<(usize, bool)> = Vec::new();
+    for (index, tier) in measured.tiers.iter().enumerate() {
+        let last = index + 1 == measured.tiers.len();
+        let floor = if last {
+            f64::NEG_INFINITY
+        } else {
+            tier.proof.threshold.unwrap_or(f64::INFINITY)
+        };
+        let mut answers: Vec<_> = tier.answers.iter().collect();
+        answers.sort_by(|a, b| b.1.confidence.total_cmp(&a.1.confidence));
+        let kept = answers
+            .iter()
+            .take_while(|(_, answer)| answer.confidence >= floor);
+        order.extend(
+            kept.map(|(record, answer)| (*record, answer.label == sample.records[*record].label)),
+        );
+    }
+    let mut passed_on = prices.map(|prices| prices.usd.iter().sum::<f64>());
+    let step = n_records.div_ceil(POINTS_MAX).max(1);
+    let (mut right, mut points) = (0, Vec::new());
+    for (index, &(record, correct)) in order.iter().enumerate() {
+        right += usize::from(correct);
+        passed_on = passed_on.map(|usd| usd - prices.map_or(0.0, |prices| prices.usd[record]));
+        let kept = index + 1;
+        if kept >= KEPT_MIN && (kept % step == 0 || kept == order.len()) {
+            points.push(CostPoint {
+                share_kept: ratio(kept, n_records),
+                right: ratio(right, kept),
+                usd_per_thousand: passed_on.map(|usd| usd.max(0.0) / n_records as f64 * 1e3),
+            });
+        }
+    }
+    points
+}

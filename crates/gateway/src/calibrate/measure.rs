@@ -1,0 +1,165 @@
+//! What the tiers make of the records, and what that proves.
+//!
+//! A tier is only asked about what those before it did not keep, as in production. Where several
+//! can be certified, each is on a part of the records of its own: the threshold of the one before
+//! decides which documents reach it, and was found on other records, so those that are left of
+//! its own part are a fair sample of them. Their parts of the failure probability add up to the
+//! whole.
+
+use domain::{TierKind, TierName};
+use routing::certificate::{Goal, Risk, certify};
+use routing::random::Random;
+use routing::threshold::Scored;
+
+use super::records::Sample;
+use crate::app::App;
+use crate::certificate::{TierProof, certifiable};
+use crate::config::TaskConfig;
+use crate::learn::asking::{Answer, labelled};
+use crate::tier::Tier;
+use routing::certificate::Proof;
+
+/// Seed of the cut into parts.
+const PARTS_SEED: u64 = 1;
+
+/// What came of asking.
+pub(super) struct Measured {
+    /// In the order in which they are asked.
+    pub(super) tiers: Vec<MeasuredTier>,
+    /// Who keeps each record, with its answer; (n_records).
+    pub(super) kept: Vec<Option<Kept>>,
+}
+
+/// A kept answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// The index of the tier.
+    pub(super) tier: usize,
+    /// The index of its label.
+    pub(super) label: usize,
+}
+
+/// What one tier made of the records that reached it.
+pub(super) struct MeasuredTier {
+    pub(super) tier: TierName,
+    pub(super) kind: TierKind,
+    pub(super) goal: Goal,
+    pub(super) proof: Proof,
+    /// Every answer with its record's index.
+    pub(super) answers: Vec<(usize, Answer)>,
+    /// The records that certified it.
+    pub(super) sample: Vec<Scored>,
+}
+
+impl MeasuredTier {
+    pub(super) fn proof(&self) -> TierProof {
+        TierProof {
+            tier: self.tier.clone(),
+            delta: self.goal.delta(),
+            proof: self.proof.clone(),
+        }
+    }
+}
+
+/// Asks the tiers one after the other and certifies each.
+///
+/// # Errors
+/// When a tier answers none of the records.
+pub(super) async fn measure(
+    app: &App,
+    task: &TaskConfig,
+    sample: &Sample,
+    goal: Goal,
+) -> anyhow::Result<Measured> {
+    let names = certifiable(&app.config, task);
+    let goal = goal.split(names.len());
+    let parts = parts(sample.records.len(), names.len());
+    let mut left: Vec<usize> = (0..sample.records.len()).collect();
+    let mut kept = vec![None; sample.records.len()];
+    let mut tiers = Vec::new();
+    for (index, tier) in names.into_iter().enumerate() {
+        let answers = ask(app, task, &tier, sample, &left).await?;
+        let scored = |(record, answer): &(usize, Answer)| Scored {
+            confidence: answer.confidence,
+            correct: answer.label == sample.records[*record].label,
+        };
+        let own = answers.iter().filter(|(record, _)| parts[*record] == index);
+        let own: Vec<Scored> = own.map(scored).collect();
+        let proof = certify(&own, Risk::Selective, goal);
+        let threshold = proof.threshold.unwrap_or(f64::INFINITY);
+        for (record, answer) in answers.iter().filter(|(_, a)| a.confidence >= threshold) {
+            kept[*record] = Some(Kept {
+                tier: index,
+                label: answer.label,
+            });
+        }
+        left.retain(|&record| kept[record].is_none());
+        tiers.push(MeasuredTier {
+            kind: app.tiers[&tier].kind(),
+            tier,
+            goal,
+            proof,
+            answers,
+            sample: own,
+        });
+    }
+    Ok(Measured { tiers, kept })
+}
+
+/// The part of each record, by chance and of equal size to one record.
+fn parts(n_records: usize, n_parts: usize) -> Vec<usize> {
+    let mut parts: Vec<usize> = (0..n_records).map(|record| record % n_parts).collect();
+    Random::new(PARTS_SEED).shuffle(&mut parts);
+    parts
+}
+
+/// A tier's answers to the records that are left. A record that it fails on goes on, as it would
+/// in production.
+async fn ask(
+    app: &App,
+    task: &TaskConfig,
+    name: &TierName,
+    sample: &Sample,
+    left: &[usize],
+) -> anyhow::Result<Vec<(usize, Answer)>> {
+    let texts = left
+        .iter()
+        .map(|&record| sample.records[record].text.as_str());
+    let student = app.tasks[&sample.task].student.as_ref();
+    let answers = match (&app.tiers[name], student) {
+        (_, _) if left.is_empty() => Vec::new(),
+        (Tier::Student, Some(student)) => {
+            let predict = |text: &str| {
+                let (label, confidence) = student.predict(text).top();
+                Some(Answer { label, confidence })
+            };
+            tokio::task::block_in_place(|| texts.map(predict).collect())
+        }
+        (tier, _) => labelled(task, name, tier, texts).await?,
+    };
+    let answered = left.iter().zip(answers);
+    Ok(answered
+        .filter_map(|(&record, answer)| Some((record, answer?)))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_record_is_in_one_part_and_all_parts_are_of_one_size() {
+        for n_parts in 1..4 {
+            let parts = parts(100, n_parts);
+            for part in 0..n_parts {
+                let size = parts.iter().filter(|&&p| p == part).count();
+                assert!(size == 100 / n_parts || size == 100 / n_parts + 1);
+            }
+            assert_eq!(
+                parts,
+                super::parts(100, n_parts),
+                "the same parts each time"
+            );
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! `tiergate calibrate`: proves from which confidence a task's answers may be kept.
+//!
+//! The tiers that could keep a document are asked about records that none of them learned from;
+//! on their answers the certificate is computed, signed and written, and a report says what it is
+//! worth. Whatever answers the task afterwards reads the certificate at its start.
+
+mod curves;
+mod measure;
+mod page;
+mod plot;
+mod records;
+mod report;
+mod words;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use domain::{TaskName, TierName};
+use routing::certificate::Goal;
+
+use self::measure::{Measured, measure};
+use self::records::Sample;
+use self::report::Report;
+use crate::app::App;
+use crate::certificate::{
+    self, Certificate, Circumstances, Reference, certifiable, may_be_reference,
+};
+use crate::cli::CalibrateArgs;
+use crate::config::{self, Config};
+use crate::learn::stored::replace;
+use crate::terminal::say;
+
+/// Certifies a task and says what could be proven.
+///
+/// # Errors
+/// When the config is wrong, its task demands no certificate, the records can't be read or were
+/// learned from, a tier can't be asked, or a file can't be written.
+pub(crate) fn command(args: &CalibrateArgs) -> anyhow::Result<ExitCode> {
+    // Only a reference that is a server may need a key.
+    let config = match args.reference {
+        Some(_) => crate::load_config(&args.config)?,
+        None => config::load_without_secrets(&args.config.config)?,
+    };
+    let name = config.task_named(&args.task)?;
+    let goal = goal(&config, &name)?;
+    let reference = reference(&config, &name, args.reference.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(calibrate(args, config, &name, (goal, reference)))?;
+    if let Some(file) = &args.report {
+        replace(file, page::render(&report)?.as_bytes())?;
+    }
+    if args.json {
+        say(serde_json::to_string_pretty(&report)?);
+    } else {
+        say(&report);
+        if let Some(file) = &args.report {
+            say(format_args!("report: {}", file.display()));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn calibrate(
+    args: &CalibrateArgs,
+    config: Config,
+    name: &TaskName,
+    (goal, reference): (Goal, Reference),
+) -> anyhow::Result<Report> {
+    // What is wrong with the records should be known before a large model is loaded.
+    let task = &config.tasks[name];
+    let read = records::read(args, &config, task, &reference)?;
+    let mut tiers = certifiable(&config, task);
+    if let Reference::Tier(tier) = &reference {
+        tiers.push(tier.clone());
+    }
+    let app = App::start_to_certify(config, name, &tiers).await?;
+    let task = &app.config.tasks[name];
+    let sample = Sample::new(&app, task, read, &reference).await?;
+    let measured = measure(&app, task, &sample, goal).await?;
+    let certificate = certified(&app, &sample, &measured, goal, reference)?;
+    let folder = &app.config.certificates;
+    let public_key = certificate::write(folder, &certificate)?;
+    let report = Report::new(&app, &certificate, &sample, &measured);
+    app.close().await?;
+    Ok(Report {
+        certificate: certificate::path(folder, name).display().to_string(),
+        public_key,
+        ..report
+    })
+}
+
+/// What the task's target wants proven.
+fn goal(config: &Config, name: &TaskName) -> anyhow::Result<Goal> {
+    let target = config.tasks[name].target;
+    let Some((max_error, confidence)) = target.and_then(|t| Some((t.max_error, t.confidence?)))
+    else {
+        let max_error = target.map_or(0.02, |target| target.max_error);
+        bail!(
+            "tasks.{name}.target: no confidence to certify with; write target = {{ max_error = \
+             {max_error}, confidence = 0.95 }}"
+        );
+    };
+    // 1 - 0.95 is not 0.05 to the last bit, and should be shown as such.
+    const DIGITS: f64 = 1e12;
+    let delta = ((1.0 - confidence) * DIGITS).round() / DIGITS;
+    Goal::new(max_error, delta).with_context(|| format!("tasks.{name}.target"))
+}
+
+fn reference(config: &Config, name: &TaskName, tier: Option<&str>) -> anyhow::Result<Reference> {
+    let Some(tier) = tier else {
+        return Ok(Reference::Gold);
+    };
+    let task = &config.tasks[name];
+    let certified = certifiable(config, task);
+    let may = |tier: &&TierName| {
+        !certified.contains(tier) && may_be_reference(config.tiers[*tier].kind())
+    };
+    let may_be: Vec<&TierName> = task.task.tiers.iter().filter(may).collect();
+    if let Some(tier) = may_be.iter().find(|may| may.as_str() == tier) {
+        return Ok(Reference::Tier((*tier).clone()));
+    }
+    let names: Vec<&str> = may_be.iter().map(|tier| tier.as_str()).collect();
+    let names = if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    };
+    bail!(
+        "--reference {tier}: it is no tier that stands behind those to be certified; of the \
+         tiers of {name} these can be: {names}"
+    );
+}
+
+fn certified(
+    app: &App,
+    sample: &Sample,
+    measured: &Measured,
+    goal: Goal,
+    reference: Reference,
+) -> anyhow::Result<Certificate> {
+    let task = &app.config.tasks[&sample.task];
+    let circumstances = Circumstances {
+        config: &app.config,
+        student: app.tasks[&sample.task].student.as_ref(),
+        tiers: Some(&app.tiers),
+    };
+    Ok(Certificate {
+        task: sample.task.clone(),
+        made: now_to_the_second(),
+        goal,
+        records: sample.records.len(),
+        records_sha256: sample.digest(),
+        tiers: measured
+            .tiers
+            .iter()
+            .map(measure::MeasuredTier::proof)
+            .collect(),
+        provenance: certificate::now(task, &circumstances, &reference)?,
+        reference,
+    })
+}
+
+/// Fractions of a second say nothing to the reader of a certificate.
+fn now_to_the_second() -> jiff::Timestamp {
+    let now = jiff::Timestamp::now();
+    jiff::Timestamp::from_second(now.as_second()).unwrap_or(now)
+}

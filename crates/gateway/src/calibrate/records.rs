@@ -1,0 +1,248 @@
+//! The records that certify: texts that no tier learned from, each with the answer that counts
+//! as right.
+
+use std::collections::HashSet;
+
+use anyhow::{Context as _, bail};
+use domain::{Labels, Picodollars, TaskName, TierName};
+use futures_util::StreamExt as _;
+use ledger::RequestId;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+use wire::openai::chat::RequestedGeneration;
+
+use crate::answer::{self, End, Request};
+use crate::app::App;
+use crate::batch::input::{Fields, Input};
+use crate::certificate::Reference;
+use crate::cli::CalibrateArgs;
+use crate::config::{Config, RecordsSource, TaskConfig, Tier};
+use crate::learn::stored::hex;
+use crate::learn::{self, Labelled};
+use crate::ready::ReadyTask;
+use crate::terminal::{self, count};
+
+/// Requests to the reference at once; the tier's own limit may be lower.
+const AT_ONCE: usize = 16;
+
+/// What was read: the texts, with their right answers where these are in the file.
+pub(super) struct Read {
+    texts: Vec<String>,
+    gold: Option<Vec<usize>>,
+}
+
+/// Records with the label that counts as right.
+pub(super) struct Sample {
+    pub(super) task: TaskName,
+    pub(super) labels: Labels,
+    pub(super) records: Vec<Labelled>,
+    /// Records that the reference gave no label to; they are left out.
+    pub(super) without_reference: usize,
+    /// What the reference was paid.
+    pub(super) cost: Picodollars,
+}
+
+/// Reads the records of the command line.
+///
+/// # Errors
+/// When they can't be read, or the task's student learned from some of their texts.
+pub(super) fn read(
+    args: &CalibrateArgs,
+    config: &Config,
+    task: &TaskConfig,
+    reference: &Reference,
+) -> anyhow::Result<Read> {
+    let labels = labels(task)?;
+    let own = task.records.as_ref();
+    let text = || own.map_or(&task.text_field, |own| &own.text).clone();
+    let gold = || own.map_or("gold", |own| &own.gold).to_owned();
+    let end = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
+    let source = RecordsSource {
+        path: args.records.clone(),
+        rows: end(args.rows.0.start)..end(args.rows.0.end),
+        text: args.text_field.clone().unwrap_or_else(text),
+        gold: args.gold_field.clone().unwrap_or_else(gold),
+    };
+    let read = match reference {
+        Reference::Gold => {
+            let records = learn::read(&source, labels).context("--records")?;
+            Read {
+                gold: Some(records.iter().map(|record| record.label).collect()),
+                texts: records.into_iter().map(|record| record.text).collect(),
+            }
+        }
+        Reference::Tier(_) => Read {
+            texts: texts(&source).context("--records")?,
+            gold: None,
+        },
+    };
+    refuse_learned(config, task, &read.texts)?;
+    Ok(read)
+}
+
+fn labels(task: &TaskConfig) -> anyhow::Result<&Labels> {
+    let name = &task.task.name;
+    let labels = task.task.labels.as_ref();
+    labels.with_context(|| format!("task {name} has no labels, and so nothing to certify"))
+}
+
+fn texts(source: &RecordsSource) -> anyhow::Result<Vec<String>> {
+    let fields = Fields {
+        text: source.text.clone(),
+        id: "id".to_owned(),
+        gold: source.gold.clone(),
+    };
+    let rows = source.rows.start as u64..source.rows.end as u64;
+    let input = Input::open(std::slice::from_ref(&source.path), fields, rows)?;
+    let (mut texts, mut fault) = (Vec::new(), None);
+    input.for_each(|row| match row.text {
+        Ok(text) => {
+            texts.push(text);
+            true
+        }
+        Err(reason) => {
+            fault = Some(format!("row {}: {reason}", row.ordinal));
+            false
+        }
+    })?;
+    let path = source.path.display();
+    match fault {
+        Some(fault) => bail!("{path}: {fault}"),
+        None if texts.is_empty() => bail!("{path}: no rows in {:?}", source.rows),
+        None => Ok(texts),
+    }
+}
+
+/// A student is sure of what it has seen: such records would prove anything.
+fn refuse_learned(config: &Config, task: &TaskConfig, texts: &[String]) -> anyhow::Result<()> {
+    let mut tiers = task.task.tiers.iter();
+    let learns = tiers.any(|tier| matches!(config.tiers[tier], Tier::Student));
+    let (Some(source), true) = (&task.records, learns) else {
+        return Ok(());
+    };
+    let name = &task.task.name;
+    let learned =
+        learn::read(source, labels(task)?).with_context(|| format!("tasks.{name}.records"))?;
+    let learned: HashSet<&str> = learned.iter().map(|record| record.text.trim()).collect();
+    let shared = texts
+        .iter()
+        .filter(|text| learned.contains(text.trim()))
+        .count();
+    if shared > 0 {
+        bail!(
+            "the student learned from {} of these {} texts, so they can prove nothing about it; \
+             give records that are not among tasks.{name}.records, for example its other rows \
+             with --rows",
+            count(shared),
+            count(texts.len()),
+        );
+    }
+    Ok(())
+}
+
+impl Sample {
+    /// The records with the reference's answers, which a tier is asked for if it is one.
+    ///
+    /// # Errors
+    /// When the reference answers none of them, or the ledger can't record what it cost.
+    pub(super) async fn new(
+        app: &App,
+        task: &TaskConfig,
+        read: Read,
+        reference: &Reference,
+    ) -> anyhow::Result<Self> {
+        let (answers, cost) = match (read.gold, reference) {
+            (Some(gold), _) => (gold.into_iter().map(Some).collect(), Picodollars::ZERO),
+            (None, Reference::Tier(tier)) => asked(app, task, tier, &read.texts).await?,
+            (None, Reference::Gold) => bail!("the records' right answers were not read"),
+        };
+        let n_texts = read.texts.len();
+        let labelled = |(text, label): (String, Option<usize>)| {
+            Some(Labelled {
+                text,
+                label: label?,
+            })
+        };
+        let records: Vec<Labelled> = read
+            .texts
+            .into_iter()
+            .zip(answers)
+            .filter_map(labelled)
+            .collect();
+        Ok(Self {
+            task: task.task.name.clone(),
+            labels: labels(task)?.clone(),
+            without_reference: n_texts - records.len(),
+            records,
+            cost,
+        })
+    }
+
+    /// SHA-256 of the texts and the labels that count as right.
+    pub(super) fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for record in &self.records {
+            let label = self.labels.name(record.label);
+            for part in [record.text.as_str(), label] {
+                hash.update((part.len() as u64).to_le_bytes());
+                hash.update(part);
+            }
+        }
+        hex(&hash.finalize())
+    }
+}
+
+/// What a tier answers to each text, on the way of every request: within the task's budget, with
+/// a hold before and a booking after.
+async fn asked(
+    app: &App,
+    task: &TaskConfig,
+    tier: &TierName,
+    texts: &[String],
+) -> anyhow::Result<(Vec<Option<usize>>, Picodollars)> {
+    let alone = ReadyTask::alone(task, tier, app.tiers[tier].kind());
+    let labels = labels(task)?;
+    let at_once = AT_ONCE.min(alone.queue_max(app));
+    let bar = terminal::bar(
+        texts.len() as u64,
+        "{prefix} [{bar:28}] {pos}/{len} · {rate} · {msg} · {eta} left",
+    );
+    bar.set_prefix(format!("asking {tier} for reference"));
+    let ask = |text: &String| {
+        let request = Request {
+            id: RequestId(Uuid::now_v7().to_string()),
+            prompt: alone.task.prompt_for(text),
+            generation: RequestedGeneration::default(),
+            extra: None,
+            item: None,
+        };
+        let alone = &alone;
+        async move { answer::answer(app, alone, &request, None).await }
+    };
+    let mut coming = futures_util::stream::iter(texts.iter().map(ask)).buffered(at_once);
+    let (mut answers, mut cost, mut fault) = (Vec::new(), Picodollars::ZERO, None);
+    while let Some(answered) = coming.next().await {
+        let answered = answered?;
+        cost = cost.plus(answered.cost)?;
+        answers.push(match answered.end {
+            End::Accepted { completion, .. } => labels.parse(&completion.text),
+            End::Failed { reason, .. } => {
+                fault = Some(reason);
+                None
+            }
+            End::Review { .. } => None,
+        });
+        bar.inc(1);
+        bar.set_message(cost.to_string());
+    }
+    bar.finish_and_clear();
+    let without = answers.iter().filter(|answer| answer.is_none()).count();
+    if without == answers.len() {
+        let fault = fault.unwrap_or_else(|| "its answers are no labels".to_owned());
+        bail!("the reference {tier} answers none of the records: {fault}");
+    }
+    if let Some(reason) = fault {
+        tracing::warn!(tier.id = %tier, records.failed = without, reason, "records without a reference");
+    }
+    Ok((answers, cost))
+}

@@ -1,0 +1,132 @@
+//! The report on the terminal.
+
+use std::fmt;
+
+use domain::Picodollars;
+
+use super::report::Report;
+use crate::terminal::{count, figures, percent, percent_short};
+
+/// An estimated amount with the digits that matter.
+pub(super) fn dollars(usd: f64) -> String {
+    Picodollars::new((usd * 1e12).round() as i64).to_string()
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.task, self.statement)?;
+        writeln!(f, "{}", self.tier_table())?;
+        writeln!(f, "{}", self.class_table())?;
+        writeln!(
+            f,
+            "of these {} records {} are kept in house, {} of them wrong",
+            count(self.records),
+            percent(self.share_kept),
+            count(self.errors),
+        )?;
+        if let Some(cost) = &self.cost {
+            writeln!(
+                f,
+                "1,000 such documents cost about {} at {} instead of {}",
+                dollars(cost.cascade_usd_per_thousand),
+                cost.frontier,
+                dollars(cost.all_frontier_usd_per_thousand)
+            )?;
+        }
+        if self.records_without_reference > 0 {
+            writeln!(
+                f,
+                "{} records are left out: {} gave them no label",
+                count(self.records_without_reference),
+                self.reference
+            )?;
+        }
+        if self.reference_cost_usd != "0" {
+            writeln!(f, "the reference cost ${}", self.reference_cost_usd)?;
+        }
+        if !self.certified {
+            writeln!(f, "{}", self.advice())?;
+        }
+        write!(f, "certificate: {}", self.certificate)
+    }
+}
+
+impl Report {
+    /// What would help where nothing could be proven.
+    pub(super) fn advice(&self) -> String {
+        match self.records_wanting {
+            Some(wanting) => format!(
+                "about {} records more, answered as these were, would prove something",
+                count(wanting)
+            ),
+            None => format!(
+                "no number of such records would do: more than {} even of the surest answers are \
+                 wrong; a better model, clearer labels, or more records to learn from may help",
+                percent_short(self.max_error)
+            ),
+        }
+    }
+
+    fn tier_table(&self) -> comfy_table::Table {
+        let header = [
+            "tier",
+            "δ",
+            "records",
+            "kept from",
+            "kept",
+            "share",
+            "wrong",
+            "wrong at most",
+            "right of all",
+        ];
+        let mut table = figures(&header);
+        for tier in &self.tiers {
+            let proven = |text: String| match tier.threshold {
+                Some(_) => text,
+                None => "–".to_owned(),
+            };
+            table.add_row([
+                tier.tier.clone(),
+                percent_short(tier.delta),
+                count(tier.records),
+                tier.threshold
+                    .map_or_else(|| "nothing".to_owned(), |t| format!("{t:.4}")),
+                proven(count(tier.kept)),
+                proven(percent(tier.share_kept)),
+                proven(count(tier.errors)),
+                proven(format!("{:.2} %", tier.bound * 100.0)),
+                tier.accuracy.map_or_else(|| "–".to_owned(), percent),
+            ]);
+        }
+        table
+    }
+
+    fn class_table(&self) -> comfy_table::Table {
+        let header = [
+            "label",
+            "records",
+            "kept",
+            "share",
+            "kept and wrong",
+            "of its records (95 %)",
+        ];
+        let mut table = figures(&header);
+        for class in &self.classes {
+            let (low, high) = class.missed_interval_95;
+            table.add_row([
+                class.label.clone(),
+                count(class.records),
+                count(class.kept),
+                percent(class.share_kept),
+                count(class.kept_wrong),
+                format!(
+                    "{} ({:.1}–{:.1})",
+                    percent(class.missed),
+                    low * 100.0,
+                    high * 100.0
+                ),
+            ]);
+        }
+        table
+    }
+}

@@ -1,0 +1,313 @@
+//! A certificate on disk: a claim in JSON, and the signature over it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context as _;
+use domain::{TaskName, TierName};
+use routing::certificate::{Goal, Proof, Provenance, Start};
+use serde::{Deserialize, Serialize};
+
+use super::signing::SigningKey;
+use super::{Certificate, Reference, TierProof, path};
+use crate::learn::stored::replace;
+
+/// Raised when the meaning of the file changes.
+const VERSION: u32 = 1;
+
+/// Why there is no certificate, in words that follow "and".
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CertificateFault {
+    /// None was made.
+    #[error("there is none")]
+    None,
+    /// The file, or the key that it is checked with, can't be used.
+    #[error("it can't be read: {0}")]
+    Unreadable(String),
+    /// Somebody else's key.
+    #[error("it was signed with another key than this data folder's")]
+    Stranger,
+    /// The claim is not the one that was signed.
+    #[error("its signature is wrong: the file was changed after it was made")]
+    Forged,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CertificateFile {
+    claim: ClaimJson,
+    /// Ed25519, as hexadecimal digits.
+    public_key: String,
+    /// Over the claim as JSON without space.
+    signature: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClaimJson {
+    version: u32,
+    task: String,
+    /// RFC 3339, in UTC.
+    made: String,
+    statement: String,
+    max_error: f64,
+    delta: f64,
+    reference: ReferenceJson,
+    records: usize,
+    records_sha256: String,
+    tiers: Vec<TierJson>,
+    provenance: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ReferenceJson {
+    Gold,
+    Tier(String),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TierJson {
+    tier: String,
+    delta: f64,
+    threshold: Option<f64>,
+    records: usize,
+    kept: usize,
+    errors: usize,
+    bound: f64,
+    starts: Vec<StartJson>,
+    records_wanting: Option<usize>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StartJson {
+    kept: usize,
+    delta: f64,
+}
+
+/// The certificate of a task in a folder, if it was signed with the folder's key.
+///
+/// # Errors
+/// When there is none, or it can't be relied on.
+pub(crate) fn read(folder: &Path, task: &TaskName) -> Result<Certificate, CertificateFault> {
+    let text = match std::fs::read_to_string(path(folder, task)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(CertificateFault::None);
+        }
+        Err(error) => return Err(CertificateFault::Unreadable(error.to_string())),
+    };
+    let unreadable = |fault: String| CertificateFault::Unreadable(fault);
+    let file: CertificateFile =
+        serde_json::from_str(&text).map_err(|fault| unreadable(fault.to_string()))?;
+    let key = SigningKey::open(folder).map_err(|fault| unreadable(format!("{fault:#}")))?;
+    let key = key.ok_or_else(|| {
+        unreadable("the data folder's signing key, with which it is checked, is gone".to_owned())
+    })?;
+    if key.public() != file.public_key {
+        return Err(CertificateFault::Stranger);
+    }
+    if !key.verifies(&bytes(&file.claim), &file.signature) {
+        return Err(CertificateFault::Forged);
+    }
+    if file.claim.version != VERSION || file.claim.task != task.as_str() {
+        let fault = "it is of another task or of another version of the program";
+        return Err(unreadable(fault.to_owned()));
+    }
+    certificate(file.claim).map_err(|fault| unreadable(format!("{fault:#}")))
+}
+
+/// Signs a certificate and writes it; the public key as hexadecimal digits.
+///
+/// # Errors
+/// When the key can't be made or a file can't be written.
+pub(crate) fn write(folder: &Path, certificate: &Certificate) -> anyhow::Result<String> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("the folder {} can't be made", folder.display()))?;
+    let key = SigningKey::open_or_make(folder)?;
+    let claim = claim(certificate);
+    let file = CertificateFile {
+        public_key: key.public(),
+        signature: key.sign(&bytes(&claim)),
+        claim,
+    };
+    let text = serde_json::to_string_pretty(&file).context("a certificate can't be encoded")?;
+    replace(
+        &path(folder, &certificate.task),
+        format!("{text}\n").as_bytes(),
+    )?;
+    Ok(file.public_key)
+}
+
+/// What is signed of a certificate.
+pub(super) fn claim_bytes(certificate: &Certificate) -> Vec<u8> {
+    bytes(&claim(certificate))
+}
+
+fn bytes(claim: &ClaimJson) -> Vec<u8> {
+    serde_json::to_vec(claim).unwrap_or_else(|_| unreachable!("its keys are texts"))
+}
+
+fn claim(certificate: &Certificate) -> ClaimJson {
+    let tier = |TierProof { tier, delta, proof }: &TierProof| TierJson {
+        tier: tier.to_string(),
+        delta: *delta,
+        threshold: proof.threshold,
+        records: proof.records,
+        kept: proof.kept,
+        errors: proof.errors,
+        bound: proof.bound,
+        starts: proof
+            .starts
+            .iter()
+            .map(|&Start { kept, delta }| StartJson { kept, delta })
+            .collect(),
+        records_wanting: proof.records_wanting,
+    };
+    ClaimJson {
+        version: VERSION,
+        task: certificate.task.to_string(),
+        made: certificate.made.to_string(),
+        statement: certificate.statement(),
+        max_error: certificate.goal.alpha(),
+        delta: certificate.goal.delta(),
+        reference: match &certificate.reference {
+            Reference::Gold => ReferenceJson::Gold,
+            Reference::Tier(tier) => ReferenceJson::Tier(tier.to_string()),
+        },
+        records: certificate.records,
+        records_sha256: certificate.records_sha256.clone(),
+        tiers: certificate.tiers.iter().map(tier).collect(),
+        provenance: certificate.provenance.parts.clone(),
+    }
+}
+
+fn certificate(claim: ClaimJson) -> anyhow::Result<Certificate> {
+    let tier = |tier: TierJson| -> anyhow::Result<TierProof> {
+        let start = |StartJson { kept, delta }| Start { kept, delta };
+        Ok(TierProof {
+            tier: TierName::new(&tier.tier)?,
+            delta: tier.delta,
+            proof: Proof {
+                threshold: tier.threshold,
+                records: tier.records,
+                kept: tier.kept,
+                errors: tier.errors,
+                bound: tier.bound,
+                starts: tier.starts.into_iter().map(start).collect(),
+                records_wanting: tier.records_wanting,
+            },
+        })
+    };
+    Ok(Certificate {
+        task: TaskName::new(&claim.task)?,
+        made: claim.made.parse()?,
+        goal: Goal::new(claim.max_error, claim.delta)?,
+        reference: match claim.reference {
+            ReferenceJson::Gold => Reference::Gold,
+            ReferenceJson::Tier(tier) => Reference::Tier(TierName::new(&tier)?),
+        },
+        records: claim.records,
+        records_sha256: claim.records_sha256,
+        tiers: claim
+            .tiers
+            .into_iter()
+            .map(tier)
+            .collect::<Result<_, _>>()?,
+        provenance: Provenance {
+            parts: claim.provenance,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn made(threshold: f64) -> Certificate {
+        Certificate {
+            task: TaskName::new("letters").unwrap(),
+            made: "2026-11-23T10:00:00Z".parse().unwrap(),
+            goal: Goal::new(0.02, 0.05).unwrap(),
+            reference: Reference::Gold,
+            records: 1_200,
+            records_sha256: "ab".to_owned(),
+            tiers: vec![TierProof {
+                tier: TierName::new("student").unwrap(),
+                delta: 0.05,
+                proof: Proof {
+                    threshold: Some(threshold),
+                    records: 1_200,
+                    kept: 700,
+                    errors: 5,
+                    bound: 0.0149,
+                    starts: vec![Start {
+                        kept: 100,
+                        delta: 0.005,
+                    }],
+                    records_wanting: None,
+                },
+            }],
+            provenance: Provenance {
+                parts: BTreeMap::from([("prompt".to_owned(), "cd".to_owned())]),
+            },
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn what_is_read_is_what_was_written_to_the_last_bit(threshold in 0.0_f64..1.0) {
+            let folder = tempfile::tempdir().unwrap();
+            let written = made(threshold);
+            write(folder.path(), &written).unwrap();
+            let read = read(folder.path(), &written.task).unwrap();
+            let bits = |c: &Certificate| c.tiers[0].proof.threshold.unwrap().to_bits();
+            prop_assert_eq!(bits(&read), bits(&written));
+            prop_assert_eq!(claim_bytes(&read), claim_bytes(&written));
+        }
+    }
+
+    #[test]
+    fn whatever_is_edited_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let task = TaskName::new("letters").unwrap();
+        assert!(matches!(
+            read(folder.path(), &task),
+            Err(CertificateFault::None)
+        ));
+        write(folder.path(), &made(0.75)).unwrap();
+        let file = path(folder.path(), &task);
+        let good = std::fs::read_to_string(&file).unwrap();
+        for (part, other) in [
+            ("0.75", "0.70"),
+            ("\"max_error\": 0.02", "\"max_error\": 0.01"),
+            ("\"prompt\": \"cd\"", "\"prompt\": \"ce\""),
+            ("\"records\": 1200", "\"records\": 1201"),
+        ] {
+            assert!(good.contains(part), "{part}");
+            std::fs::write(&file, good.replace(part, other)).unwrap();
+            let fault = read(folder.path(), &task).unwrap_err();
+            assert!(matches!(fault, CertificateFault::Forged), "{part}: {fault}");
+        }
+        std::fs::write(&file, &good[..good.len() / 2]).unwrap();
+        let fault = read(folder.path(), &task).unwrap_err();
+        assert!(matches!(fault, CertificateFault::Unreadable(_)), "{fault}");
+
+        // Space between the values is no part of the claim.
+        std::fs::write(&file, good.replace("  ", " ")).unwrap();
+        assert!(read(folder.path(), &task).is_ok());
+        // A certificate under another task's name, and one of another folder.
+        let other = TaskName::new("notes").unwrap();
+        std::fs::copy(&file, path(folder.path(), &other)).unwrap();
+        assert!(read(folder.path(), &other).is_err());
+        let elsewhere = tempfile::tempdir().unwrap();
+        write(elsewhere.path(), &made(0.5)).unwrap();
+        std::fs::copy(&file, path(elsewhere.path(), &task)).unwrap();
+        let fault = read(elsewhere.path(), &task).unwrap_err();
+        assert!(matches!(fault, CertificateFault::Stranger), "{fault}");
+    }
+}

@@ -1,0 +1,283 @@
+//! Certificates in use: which thresholds of a task are proven, and whether the proof still holds.
+//!
+//! `tiergate calibrate` writes a certificate; whatever answers a task reads it here at start-up.
+//! One that can't be read, was not signed with the data folder's key, or depends on something
+//! that has changed since, is void: then nothing is kept that was not proven.
+
+mod file;
+mod provenance;
+mod signing;
+
+use std::path::PathBuf;
+
+use domain::{TaskName, TierKind, TierName};
+use routing::cascade::Rule;
+use routing::certificate::{Goal, Proof, Provenance};
+use sha2::{Digest as _, Sha256};
+
+use crate::config::{Config, TaskConfig};
+use crate::terminal::{count, percent_short};
+
+pub(crate) use self::file::{read, write};
+pub(crate) use self::provenance::{Circumstances, may_be_reference, meaning, now};
+
+/// What the answers were compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reference {
+    /// The records' right answers.
+    Gold,
+    /// What a later tier of the task answers.
+    Tier(TierName),
+}
+
+/// What was proven of a task's tiers, together.
+#[derive(Debug, Clone)]
+pub(crate) struct Certificate {
+    pub(crate) task: TaskName,
+    pub(crate) made: jiff::Timestamp,
+    /// At most this share of what the tiers keep is wrong, but for this probability.
+    pub(crate) goal: Goal,
+    pub(crate) reference: Reference,
+    /// How many records there were.
+    pub(crate) records: usize,
+    /// SHA-256 of the records' texts and right answers.
+    pub(crate) records_sha256: String,
+    /// In the order in which they are asked.
+    pub(crate) tiers: Vec<TierProof>,
+    /// What it was proven for.
+    pub(crate) provenance: Provenance,
+}
+
+/// What was proven of one tier.
+#[derive(Debug, Clone)]
+pub(crate) struct TierProof {
+    pub(crate) tier: TierName,
+    /// Its part of the failure probability.
+    pub(crate) delta: f64,
+    pub(crate) proof: Proof,
+}
+
+impl Certificate {
+    /// Whether any tier may keep anything.
+    pub(crate) fn proves_something(&self) -> bool {
+        self.tiers.iter().any(|tier| tier.proof.threshold.is_some())
+    }
+
+    /// How sure the claim is, 0 to 1.
+    pub(crate) fn confidence(&self) -> f64 {
+        1.0 - self.goal.delta()
+    }
+
+    /// `≤ 2 % wrong, 95 % sure, 1,200 records`.
+    pub(crate) fn in_short(&self) -> String {
+        let wrong = match self.reference {
+            Reference::Gold => "wrong".to_owned(),
+            Reference::Tier(ref tier) => format!("other than {tier}'s"),
+        };
+        format!(
+            "≤ {} {wrong}, {} sure, {} records",
+            percent_short(self.goal.alpha()),
+            percent_short(self.confidence()),
+            count(self.records),
+        )
+    }
+
+    /// The claim in a sentence for the person who answers for it.
+    pub(crate) fn statement(&self) -> String {
+        let keeping: Vec<&str> = self
+            .tiers
+            .iter()
+            .filter(|tier| tier.proof.threshold.is_some())
+            .map(|tier| tier.tier.as_str())
+            .collect();
+        if keeping.is_empty() {
+            return "Nothing could be proven: every document goes on to the tiers behind."
+                .to_owned();
+        }
+        let than = match &self.reference {
+            Reference::Gold => "are wrong".to_owned(),
+            Reference::Tier(tier) => format!("differ from what {tier} answers"),
+        };
+        format!(
+            "With {} confidence, at most {} of the answers that {} keeps {than}, as long as \
+             documents come as the {} records did and nothing listed under provenance changes.",
+            percent_short(self.confidence()),
+            percent_short(self.goal.alpha()),
+            keeping.join(" or "),
+            count(self.records),
+        )
+    }
+
+    /// How many records more would let a tier keep something, about, where no tier may.
+    pub(crate) fn records_wanting(&self) -> Option<usize> {
+        let wanting = |tier: &TierProof| tier.wanting_of(self.records);
+        self.tiers.iter().filter_map(wanting).min()
+    }
+
+    fn day(&self) -> jiff::civil::Date {
+        self.made.to_zoned(jiff::tz::TimeZone::UTC).date()
+    }
+}
+
+impl TierProof {
+    /// How many records more, of which this tier sees its part, would prove something of it.
+    pub(crate) fn wanting_of(&self, records: usize) -> Option<usize> {
+        let share = self.proof.records as f64 / records as f64;
+        let wanting = self.proof.records_wanting?;
+        (share > 0.0).then(|| (wanting as f64 / share).ceil() as usize)
+    }
+}
+
+/// Where a task's thresholds come from.
+#[derive(Debug, Clone)]
+pub(crate) enum Standing {
+    /// The config states them, or there are none.
+    Stated,
+    /// They were found on held-out records: careful estimates, and no proof.
+    Estimated,
+    /// They are proven.
+    Certified(Box<Certificate>),
+    /// They should be proven and are not, so that there are none; why, to follow "because".
+    Unproven(String),
+}
+
+impl Standing {
+    /// What holds for a task now.
+    pub(crate) fn of(task: &TaskConfig, circumstances: &Circumstances<'_>) -> Self {
+        let Some(target) = task.target else {
+            return Self::Stated;
+        };
+        if target.confidence.is_none() {
+            return Self::Estimated;
+        }
+        let name = &task.task.name;
+        let certificate = match read(&circumstances.config.certificates, name) {
+            Ok(certificate) => certificate,
+            Err(fault) => return Self::Unproven(fault.to_string()),
+        };
+        let now = match now(task, circumstances, &certificate.reference) {
+            Ok(now) => now,
+            Err(fault) => return Self::Unproven(format!("it can't be checked: {fault:#}")),
+        };
+        let changed = circumstances.changed(&certificate.provenance, &now);
+        if changed.is_empty() {
+            Self::Certified(Box::new(certificate))
+        } else {
+            Self::Unproven(format!(
+                "the one of {} is void: changed since: {}",
+                certificate.day(),
+                changed.join(", ")
+            ))
+        }
+    }
+
+    /// The certificate, where one holds.
+    pub(crate) fn certificate(&self) -> Option<&Certificate> {
+        match self {
+            Self::Certified(certificate) => Some(certificate),
+            _ => None,
+        }
+    }
+
+    /// The rule of a tier that has others behind it, where it depends on a certificate.
+    pub(crate) fn rule(&self, tier: &TierName) -> Option<Rule> {
+        let certificate = match self {
+            Self::Stated | Self::Estimated => return None,
+            Self::Unproven(_) => return Some(Rule::Never),
+            Self::Certified(certificate) => certificate,
+        };
+        let mut tiers = certificate.tiers.iter();
+        let proven = tiers.find(|proven| proven.tier == *tier);
+        let threshold = proven.and_then(|proven| proven.proof.threshold);
+        Some(threshold.map_or(Rule::Never, Rule::Threshold))
+    }
+
+    /// One word for reports.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Stated => "stated",
+            Self::Estimated => "estimated",
+            Self::Certified(_) => "certified",
+            Self::Unproven(_) => "unproven",
+        }
+    }
+
+    /// Where the thresholds come from, for the ledger's notes.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Self::Stated => "thresholds stand in the config".to_owned(),
+            Self::Estimated => {
+                "thresholds were found on held-out records and are not certified".to_owned()
+            }
+            Self::Certified(certificate) if certificate.proves_something() => format!(
+                "certified on {}: {}",
+                certificate.day(),
+                certificate.in_short()
+            ),
+            Self::Certified(certificate) => format!(
+                "the certificate of {} proves nothing, and nothing is kept in house",
+                certificate.day()
+            ),
+            Self::Unproven(why) => {
+                format!("a certificate is demanded and {why}, and nothing is kept in house")
+            }
+        }
+    }
+
+    /// What a person should know before documents are answered, with the command that helps.
+    pub(crate) fn warning(&self, config: &Config, task: &TaskName) -> Option<String> {
+        let (why, records) = match self {
+            Self::Unproven(why) => (why.clone(), "LABELLED.jsonl"),
+            Self::Certified(certificate) if !certificate.proves_something() => {
+                let wanting = certificate.records_wanting().map_or_else(
+                    || "more records alone would not help".to_owned(),
+                    |wanting| format!("about {} records more would do", count(wanting)),
+                );
+                let day = certificate.day();
+                (
+                    format!("the one of {day} proves nothing: {wanting}"),
+                    "MORE.jsonl",
+                )
+            }
+            _ => return None,
+        };
+        let file = config.file.display();
+        Some(format!(
+            "task {task} keeps nothing in house: its target demands a certificate, and {why}; \
+             make one with: tiergate calibrate {task} --records {records} --config {file}"
+        ))
+    }
+
+    /// The fingerprint of a task together with what is proven of it: other thresholds give other
+    /// answers.
+    pub(crate) fn fingerprint(&self, task: [u8; 32]) -> [u8; 32] {
+        let certified = match self {
+            Self::Stated | Self::Estimated => return task,
+            Self::Unproven(_) => Vec::new(),
+            Self::Certified(certificate) => file::claim_bytes(certificate),
+        };
+        let mut hash = Sha256::new();
+        hash.update(task);
+        hash.update(certified);
+        hash.finalize().into()
+    }
+}
+
+/// The tiers of a task that bring evidence and have another tier behind them, in the order in
+/// which they are asked: those that a certificate is about. What stands behind a frontier is
+/// asked only when that fails.
+pub(crate) fn certifiable(config: &Config, task: &TaskConfig) -> Vec<TierName> {
+    let tiers = &task.task.tiers;
+    let kind = |tier: &TierName| config.tiers[tier].kind();
+    tiers[..tiers.len() - 1]
+        .iter()
+        .take_while(|tier| kind(tier) != TierKind::Frontier)
+        .filter(|tier| matches!(kind(tier), TierKind::Student | TierKind::Local))
+        .cloned()
+        .collect()
+}
+
+/// The file of a task's certificate.
+pub(crate) fn path(folder: &std::path::Path, task: &TaskName) -> PathBuf {
+    folder.join(format!("{task}.json"))
+}

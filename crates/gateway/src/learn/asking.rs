@@ -1,0 +1,90 @@
+//! Asking a tier inside about labelled records.
+
+use anyhow::bail;
+use domain::TierName;
+use futures_util::StreamExt as _;
+use ledger::RequestId;
+
+use crate::config::TaskConfig;
+use crate::ready::ReadyTask;
+use crate::terminal;
+use crate::tier::{Question, Tier};
+
+/// What a tier made of a record.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Answer {
+    /// The index of its label.
+    pub(crate) label: usize,
+    /// How sure it was.
+    pub(crate) confidence: f64,
+}
+
+/// A tier's answer to each text, in their order. A text that it fails on has none; if it fails
+/// on all, that is told.
+///
+/// # Errors
+/// When it answers none of the texts.
+pub(crate) async fn labelled<'a>(
+    task: &TaskConfig,
+    name: &TierName,
+    tier: &Tier,
+    texts: impl ExactSizeIterator<Item = &'a str>,
+) -> anyhow::Result<Vec<Option<Answer>>> {
+    // Enough that no thread of the engine waits for the next record.
+    const AT_ONCE: usize = 16;
+    let asking = ReadyTask::alone(task, name, tier.kind());
+    let at_once = AT_ONCE.min(tier.queue_max().unwrap_or(AT_ONCE));
+    let bar = terminal::bar(
+        texts.len() as u64,
+        "{msg} [{bar:28}] {pos}/{len} · {rate} · {eta} left",
+    );
+    bar.set_message(format!("asking {name} about labelled records"));
+    let ask = |text: &'a str| {
+        let (asking, bar) = (&asking, &bar);
+        async move {
+            let answer = one(asking, name, tier, text).await;
+            bar.inc(1);
+            answer
+        }
+    };
+    let answers: Vec<Result<Answer, String>> = futures_util::stream::iter(texts)
+        .map(ask)
+        .buffered(at_once)
+        .collect()
+        .await;
+    bar.finish_and_clear();
+    let failed = answers.iter().filter(|answer| answer.is_err()).count();
+    if let Some(Err(reason)) = answers.iter().find(|answer| answer.is_err()) {
+        if failed == answers.len() {
+            bail!("tier {name} answers none of the records: {reason}");
+        }
+        tracing::warn!(tier.id = %name, records.failed = failed, reason, "records without an answer");
+    }
+    Ok(answers.into_iter().map(Result::ok).collect())
+}
+
+async fn one(
+    asking: &ReadyTask,
+    name: &TierName,
+    tier: &Tier,
+    text: &str,
+) -> Result<Answer, String> {
+    let question = Question {
+        request: &RequestId("learn".to_owned()),
+        tier: name,
+        task: asking,
+        prompt: &asking.task.prompt_for(text),
+        generation: &asking.generation,
+        extra: None,
+        live: None,
+    };
+    let answer = tier.ask(question).await.result;
+    let answer = answer.map_err(|failure| failure.reason)?;
+    let (Some(evidence), Some(label)) = (answer.evidence, answer.label) else {
+        return Err("the answer brings no evidence".to_owned());
+    };
+    Ok(Answer {
+        label,
+        confidence: evidence.confidence(),
+    })
+}
