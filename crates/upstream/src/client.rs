@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use domain::{Completion, Generation, Prompt};
@@ -293,13 +293,7 @@ impl Client {
         let http = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
         let unsent = http.is_some_and(hyper::Error::is_canceled);
         if error.is_connect() || unsent || connection.connection_metadata().is_none() {
-            let timed_out = causes(error).any(|cause| cause.is::<ConnectTimedOut>());
-            return self.unreachable(if timed_out {
-                Unreached::Connect(self.endpoint().limits.connect)
-            } else {
-                let root = causes(error).last();
-                Unreached::Failed(root.map_or_else(|| error.to_string(), ToString::to_string))
-            });
+            return self.unreachable(unreached(error, self.endpoint().limits.connect));
         }
         self.broken(match http {
             Some(http) if http.is_parse() => Breakage::Unreadable(http.to_string()),
@@ -360,6 +354,15 @@ async fn wait_or_give_up(
         }
         None => Err(error),
     }
+}
+
+/// Why there was no connection within `limit`.
+pub(crate) fn unreached(error: &legacy::Error, limit: Duration) -> Unreached {
+    if causes(error).any(|cause| cause.is::<ConnectTimedOut>()) {
+        return Unreached::Connect(limit);
+    }
+    let root = causes(error).last();
+    Unreached::Failed(root.map_or_else(|| error.to_string(), ToString::to_string))
 }
 
 /// What an error says of the endpoint's health: our own faults say that it is well.

@@ -209,7 +209,8 @@ fn chat_uri(url: &str, plain_http: PlainHttp) -> Result<Uri, EndpointError> {
         .map_err(|_invalid| bad("is no address"))
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a host is this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let address = bare.parse::<IpAddr>();
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())

@@ -36,20 +36,26 @@
 //! }
 //! # }
 //! ```
+//!
+//! [`Downloads`] fetches files, for a caller who keeps what has come and goes on from there.
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod breaker;
 mod classify;
 mod client;
+mod download;
 mod egress;
 mod endpoint;
 mod error;
 mod reading;
 mod retry;
 
+pub use address::{Address, AddressError};
 pub use breaker::BreakerPolicy;
 pub use client::{Attempt, Client};
+pub use download::{Begun, Download, DownloadError, DownloadOptions, Downloads, Stop};
 pub use egress::{Egress, EgressError, EgressOptions};
 pub use endpoint::{Endpoint, EndpointError, EndpointOptions, PlainHttp, TimeLimits};
 pub use error::{Billing, Breakage, Output, Refusal, Side, Unreached, UpstreamError, VendorAnswer};

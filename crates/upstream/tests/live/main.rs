@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod cancel;
+mod download;
 mod faults;
 mod raw;
 mod retries;
