@@ -148,6 +148,14 @@ struct Candidate {
 /// later requests, and the score must not have been fitted on them.
 #[must_use]
 pub fn certify(records: &[Scored], risk: Risk, goal: Goal) -> Proof {
+    certify_from(records, risk, goal, f64::NEG_INFINITY)
+}
+
+/// As [`certify`], but the threshold is at least `floor`, for several claims that one threshold
+/// must meet. The floor may have been found on the same records: every threshold that passes on
+/// the way down is proven, so that stopping earlier, for whatever reason, spends nothing.
+#[must_use]
+pub fn certify_from(records: &[Scored], risk: Risk, goal: Goal, floor: f64) -> Proof {
     let candidates = candidates(records);
     let tested = match risk {
         // More kept can only mean more kept errors: the risk is monotone and one run suffices.
@@ -167,7 +175,9 @@ pub fn certify(records: &[Scored], risk: Risk, goal: Goal) -> Proof {
             .map(|(_, delta)| delta)
             .sum::<f64>();
         if level > 0.0 && lower_tail(candidate.errors, trials(candidate), goal.alpha) <= level {
-            passed = Some((candidate, level));
+            if candidate.score >= floor {
+                passed = Some((candidate, level));
+            }
         } else {
             level = 0.0;
         }
@@ -193,7 +203,7 @@ pub fn certify(records: &[Scored], risk: Risk, goal: Goal) -> Proof {
             .collect(),
         records_wanting: match passed {
             Some(_) => None,
-            None => wanting(&candidates, tested, &starts, (records.len(), goal)),
+            None => wanting(&candidates, tested, &starts, (records.len(), goal, risk)),
         },
     }
 }
@@ -269,12 +279,15 @@ fn wanting(
     candidates: &[Candidate],
     tested: &[Candidate],
     starts: &[(usize, f64)],
-    (n_records, goal): (usize, Goal),
+    (n_records, goal, risk): (usize, Goal, Risk),
 ) -> Option<usize> {
     let times = |c: &Candidate, delta: f64| {
         // With no error seen, half of one is assumed, or a quarter of what is allowed where that
         // is less: none at all would promise too much.
-        let kept = c.kept as f64;
+        let kept = match risk {
+            Risk::Selective => c.kept as f64,
+            Risk::Marginal => n_records as f64,
+        };
         let rate = match c.errors {
             0 => (0.5 / kept).min(0.25 * goal.alpha),
             errors => errors as f64 / kept,
@@ -456,6 +469,22 @@ mod tests {
             "{proof:?}"
         );
         assert!(proof.bound <= 0.05 + 1e-9);
+    }
+
+    #[test]
+    fn a_floor_only_stops_earlier() {
+        let records = records(2_000, 5, |s| 0.3 * (1.0 - s) * (1.0 - s));
+        let free = certify(&records, Risk::Selective, goal(0.05));
+        let lowest = free.threshold.unwrap();
+        let at = |floor| certify_from(&records, Risk::Selective, goal(0.05), floor);
+        assert_eq!(at(lowest - 0.1), free);
+        let higher = at(lowest + 0.05).threshold.unwrap();
+        assert!(
+            higher >= lowest + 0.05 && higher < lowest + 0.06,
+            "{higher}"
+        );
+        // Above where the tests begin nothing was tested, and so nothing is proven.
+        assert_eq!(at(0.9999).threshold, None);
     }
 
     #[test]

@@ -3,21 +3,20 @@
 //! A tier is only asked about what those before it did not keep, as in production. Where several
 //! can be certified, each is on a part of the records of its own: the threshold of the one before
 //! decides which documents reach it, and was found on other records, so those that are left of
-//! its own part are a fair sample of them. Their parts of the failure probability add up to the
-//! whole.
+//! its own part are a fair sample of them.
 
 use domain::{TierKind, TierName};
-use routing::certificate::{Goal, Risk, certify};
+use routing::certificate::{Goal, Proof};
 use routing::random::Random;
 use routing::threshold::Scored;
 
+use super::claims::Claims;
 use super::records::Sample;
 use crate::app::App;
-use crate::certificate::{TierProof, certifiable};
+use crate::certificate::{MissProof, TierProof, certifiable};
 use crate::config::TaskConfig;
 use crate::learn::asking::{Answer, labelled};
 use crate::tier::Tier;
-use routing::certificate::Proof;
 
 /// Seed of the cut into parts.
 const PARTS_SEED: u64 = 1;
@@ -45,6 +44,7 @@ pub(super) struct MeasuredTier {
     pub(super) kind: TierKind,
     pub(super) goal: Goal,
     pub(super) proof: Proof,
+    pub(super) missed: Vec<MissProof>,
     /// Every answer with its record's index.
     pub(super) answers: Vec<(usize, Answer)>,
     /// The records that certified it.
@@ -57,6 +57,7 @@ impl MeasuredTier {
             tier: self.tier.clone(),
             delta: self.goal.delta(),
             proof: self.proof.clone(),
+            missed: self.missed.clone(),
         }
     }
 }
@@ -72,21 +73,16 @@ pub(super) async fn measure(
     goal: Goal,
 ) -> anyhow::Result<Measured> {
     let names = certifiable(&app.config, task);
-    let goal = goal.split(names.len());
+    let claims = Claims::new(goal, &task.max_missed, names.len())?;
     let parts = parts(sample.records.len(), names.len());
     let mut left: Vec<usize> = (0..sample.records.len()).collect();
     let mut kept = vec![None; sample.records.len()];
     let mut tiers = Vec::new();
     for (index, tier) in names.into_iter().enumerate() {
         let answers = ask(app, task, &tier, sample, &left).await?;
-        let scored = |(record, answer): &(usize, Answer)| Scored {
-            confidence: answer.confidence,
-            correct: answer.label == sample.records[*record].label,
-        };
-        let own = answers.iter().filter(|(record, _)| parts[*record] == index);
-        let own: Vec<Scored> = own.map(scored).collect();
-        let proof = certify(&own, Risk::Selective, goal);
-        let threshold = proof.threshold.unwrap_or(f64::INFINITY);
+        let part: Vec<usize> = (0..parts.len()).filter(|&r| parts[r] == index).collect();
+        let proven = claims.prove(sample, &part, &answers);
+        let threshold = proven.proof.threshold.unwrap_or(f64::INFINITY);
         for (record, answer) in answers.iter().filter(|(_, a)| a.confidence >= threshold) {
             kept[*record] = Some(Kept {
                 tier: index,
@@ -97,10 +93,11 @@ pub(super) async fn measure(
         tiers.push(MeasuredTier {
             kind: app.tiers[&tier].kind(),
             tier,
-            goal,
-            proof,
+            goal: claims.kept,
+            proof: proven.proof,
+            missed: proven.missed,
             answers,
-            sample: own,
+            sample: proven.sample,
         });
     }
     Ok(Measured { tiers, kept })

@@ -4,6 +4,7 @@
 //! on their answers the certificate is computed, signed and written, and a report says what it is
 //! worth. Whatever answers the task afterwards reads the certificate at its start.
 
+mod claims;
 mod curves;
 mod measure;
 mod page;
@@ -12,6 +13,7 @@ mod records;
 mod report;
 mod words;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -26,7 +28,7 @@ use crate::certificate::{
     self, Certificate, Circumstances, Reference, certifiable, may_be_reference,
 };
 use crate::cli::CalibrateArgs;
-use crate::config::{self, Config};
+use crate::config::{self, Config, TaskConfig};
 use crate::learn::stored::replace;
 use crate::terminal::say;
 
@@ -150,6 +152,7 @@ fn certified(
         task: sample.task.clone(),
         made: now_to_the_second(),
         goal,
+        max_missed: max_missed(task, sample),
         records: sample.records.len(),
         records_sha256: sample.digest(),
         tiers: measured
@@ -160,6 +163,13 @@ fn certified(
         provenance: certificate::now(task, &circumstances, &reference)?,
         reference,
     })
+}
+
+/// What may be missed, by the labels' names and in their order.
+fn max_missed(task: &TaskConfig, sample: &Sample) -> Vec<(String, f64)> {
+    let named = task.max_missed.iter();
+    let named = named.map(|&(label, share)| (sample.labels.name(label).to_owned(), share));
+    named.collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
 /// Fractions of a second say nothing to the reader of a certificate.

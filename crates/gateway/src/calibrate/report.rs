@@ -9,7 +9,7 @@ use super::curves::{
 use super::measure::{Kept, Measured, MeasuredTier};
 use super::records::Sample;
 use crate::app::App;
-use crate::certificate::{Certificate, Reference, TierProof, meaning};
+use crate::certificate::{Certificate, MissProof, Reference, TierProof, meaning};
 
 /// All that is said about a certificate.
 #[derive(Debug, Serialize)]
@@ -69,6 +69,8 @@ pub(super) struct TierReport {
     pub(super) bound: f64,
     pub(super) starts: Vec<StartReport>,
     pub(super) records_wanting: Option<usize>,
+    /// What is proven of labels that must not be missed.
+    pub(super) missed: Vec<MissedReport>,
     /// Of all that it was asked, the share answered right.
     pub(super) accuracy: Option<f64>,
     pub(super) accuracy_interval_95: (f64, f64),
@@ -80,6 +82,23 @@ pub(super) struct TierReport {
 pub(super) struct StartReport {
     pub(super) kept: usize,
     pub(super) delta: f64,
+}
+
+/// What is proven of one label that must not be missed.
+#[derive(Debug, Serialize)]
+pub(super) struct MissedReport {
+    pub(super) label: String,
+    /// The tier's part of what may be missed.
+    pub(super) max_missed: f64,
+    /// Its part of the failure probability.
+    pub(super) delta: f64,
+    /// Records of this label.
+    pub(super) records: usize,
+    /// Of these, kept with another label.
+    pub(super) errors: usize,
+    /// Upper bound on their share; 1 where nothing could be proven.
+    pub(super) bound: f64,
+    pub(super) records_wanting: Option<usize>,
 }
 
 /// The documents of one label.
@@ -197,10 +216,23 @@ fn tier_report(proven: &TierProof, tier: &MeasuredTier, sample: &Sample) -> Tier
             })
             .collect(),
         records_wanting: proven.wanting_of(sample.records.len()),
+        missed: proven.missed.iter().map(missed_report).collect(),
         accuracy: accuracy.value(),
         accuracy_interval_95: accuracy.interval(),
         risk: risk(&tier.sample, tier.goal.delta()),
         reliability: reliability(tier, sample),
+    }
+}
+
+fn missed_report(missed: &MissProof) -> MissedReport {
+    MissedReport {
+        label: missed.label.clone(),
+        max_missed: missed.alpha,
+        delta: missed.delta,
+        records: missed.records,
+        errors: missed.errors,
+        bound: missed.bound,
+        records_wanting: missed.records_wanting,
     }
 }
 

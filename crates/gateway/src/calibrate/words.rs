@@ -16,6 +16,9 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.task, self.statement)?;
         writeln!(f, "{}", self.tier_table())?;
+        if self.tiers.iter().any(|tier| !tier.missed.is_empty()) {
+            writeln!(f, "{}", self.missed_table())?;
+        }
         writeln!(f, "{}", self.class_table())?;
         writeln!(
             f,
@@ -97,6 +100,36 @@ impl Report {
                 proven(format!("{:.2} %", tier.bound * 100.0)),
                 tier.accuracy.map_or_else(|| "–".to_owned(), percent),
             ]);
+        }
+        table
+    }
+
+    fn missed_table(&self) -> comfy_table::Table {
+        let header = [
+            "not to be missed",
+            "tier",
+            "δ",
+            "records",
+            "missed",
+            "missed at most",
+            "allowed",
+        ];
+        let mut table = figures(&header);
+        for tier in &self.tiers {
+            for missed in &tier.missed {
+                table.add_row([
+                    missed.label.clone(),
+                    tier.tier.clone(),
+                    percent_short(missed.delta),
+                    count(missed.records),
+                    count(missed.errors),
+                    match missed.bound {
+                        bound if bound < 1.0 => format!("{:.2} %", bound * 100.0),
+                        _ => "not proven".to_owned(),
+                    },
+                    percent_short(missed.max_missed),
+                ]);
+            }
         }
         table
     }

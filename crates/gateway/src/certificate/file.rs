@@ -9,7 +9,7 @@ use routing::certificate::{Goal, Proof, Provenance, Start};
 use serde::{Deserialize, Serialize};
 
 use super::signing::SigningKey;
-use super::{Certificate, Reference, TierProof, path};
+use super::{Certificate, MissProof, Reference, TierProof, path};
 use crate::learn::stored::replace;
 
 /// Raised when the meaning of the file changes.
@@ -52,6 +52,7 @@ struct ClaimJson {
     statement: String,
     max_error: f64,
     delta: f64,
+    max_missed: BTreeMap<String, f64>,
     reference: ReferenceJson,
     records: usize,
     records_sha256: String,
@@ -77,6 +78,19 @@ struct TierJson {
     errors: usize,
     bound: f64,
     starts: Vec<StartJson>,
+    records_wanting: Option<usize>,
+    missed: Vec<MissedJson>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MissedJson {
+    label: String,
+    alpha: f64,
+    delta: f64,
+    records: usize,
+    errors: usize,
+    bound: f64,
     records_wanting: Option<usize>,
 }
 
@@ -151,9 +165,15 @@ fn bytes(claim: &ClaimJson) -> Vec<u8> {
 }
 
 fn claim(certificate: &Certificate) -> ClaimJson {
-    let tier = |TierProof { tier, delta, proof }: &TierProof| TierJson {
+    let tier = |TierProof {
+                    tier,
+                    delta,
+                    proof,
+                    missed,
+                }: &TierProof| TierJson {
         tier: tier.to_string(),
         delta: *delta,
+        missed: missed.iter().map(missed_json).collect(),
         threshold: proof.threshold,
         records: proof.records,
         kept: proof.kept,
@@ -173,6 +193,7 @@ fn claim(certificate: &Certificate) -> ClaimJson {
         statement: certificate.statement(),
         max_error: certificate.goal.alpha(),
         delta: certificate.goal.delta(),
+        max_missed: certificate.max_missed.iter().cloned().collect(),
         reference: match &certificate.reference {
             Reference::Gold => ReferenceJson::Gold,
             Reference::Tier(tier) => ReferenceJson::Tier(tier.to_string()),
@@ -184,12 +205,55 @@ fn claim(certificate: &Certificate) -> ClaimJson {
     }
 }
 
+fn missed_json(missed: &MissProof) -> MissedJson {
+    let MissProof {
+        label,
+        alpha,
+        delta,
+        records,
+        errors,
+        bound,
+        records_wanting,
+    } = missed.clone();
+    MissedJson {
+        label,
+        alpha,
+        delta,
+        records,
+        errors,
+        bound,
+        records_wanting,
+    }
+}
+
+fn missed(json: MissedJson) -> MissProof {
+    let MissedJson {
+        label,
+        alpha,
+        delta,
+        records,
+        errors,
+        bound,
+        records_wanting,
+    } = json;
+    MissProof {
+        label,
+        alpha,
+        delta,
+        records,
+        errors,
+        bound,
+        records_wanting,
+    }
+}
+
 fn certificate(claim: ClaimJson) -> anyhow::Result<Certificate> {
     let tier = |tier: TierJson| -> anyhow::Result<TierProof> {
         let start = |StartJson { kept, delta }| Start { kept, delta };
         Ok(TierProof {
             tier: TierName::new(&tier.tier)?,
             delta: tier.delta,
+            missed: tier.missed.into_iter().map(missed).collect(),
             proof: Proof {
                 threshold: tier.threshold,
                 records: tier.records,
@@ -209,6 +273,7 @@ fn certificate(claim: ClaimJson) -> anyhow::Result<Certificate> {
             ReferenceJson::Gold => Reference::Gold,
             ReferenceJson::Tier(tier) => Reference::Tier(TierName::new(&tier)?),
         },
+        max_missed: claim.max_missed.into_iter().collect(),
         records: claim.records,
         records_sha256: claim.records_sha256,
         tiers: claim
@@ -233,11 +298,21 @@ mod tests {
             made: "2026-11-23T10:00:00Z".parse().unwrap(),
             goal: Goal::new(0.02, 0.05).unwrap(),
             reference: Reference::Gold,
+            max_missed: vec![("money".to_owned(), 0.1)],
             records: 1_200,
             records_sha256: "ab".to_owned(),
             tiers: vec![TierProof {
                 tier: TierName::new("student").unwrap(),
-                delta: 0.05,
+                delta: 0.025,
+                missed: vec![MissProof {
+                    label: "money".to_owned(),
+                    alpha: 0.1,
+                    delta: 0.025,
+                    records: 300,
+                    errors: 4,
+                    bound: 0.034,
+                    records_wanting: None,
+                }],
                 proof: Proof {
                     threshold: Some(threshold),
                     records: 1_200,

@@ -38,6 +38,8 @@ pub(crate) struct Certificate {
     /// At most this share of what the tiers keep is wrong, but for this probability.
     pub(crate) goal: Goal,
     pub(crate) reference: Reference,
+    /// For labels by name: at most this share of their documents is kept with another label.
+    pub(crate) max_missed: Vec<(String, f64)>,
     /// How many records there were.
     pub(crate) records: usize,
     /// SHA-256 of the records' texts and right answers.
@@ -55,6 +57,26 @@ pub(crate) struct TierProof {
     /// Its part of the failure probability.
     pub(crate) delta: f64,
     pub(crate) proof: Proof,
+    /// What its threshold leaves of each label that must not be missed.
+    pub(crate) missed: Vec<MissProof>,
+}
+
+/// What was proven of one label and one tier.
+#[derive(Debug, Clone)]
+pub(crate) struct MissProof {
+    pub(crate) label: String,
+    /// The tier's part of the share that may be missed.
+    pub(crate) alpha: f64,
+    /// Its part of the failure probability.
+    pub(crate) delta: f64,
+    /// Records of this label.
+    pub(crate) records: usize,
+    /// Of these, kept with another label.
+    pub(crate) errors: usize,
+    /// Upper bound on that share; 1 when nothing could be proven.
+    pub(crate) bound: f64,
+    /// About so many records more of this label would prove it.
+    pub(crate) records_wanting: Option<usize>,
 }
 
 impl Certificate {
@@ -74,9 +96,14 @@ impl Certificate {
             Reference::Gold => "wrong".to_owned(),
             Reference::Tier(ref tier) => format!("other than {tier}'s"),
         };
+        let missed = self
+            .max_missed
+            .iter()
+            .map(|(label, share)| format!(" ≤ {} of {label} missed,", percent_short(*share)));
         format!(
-            "≤ {} {wrong}, {} sure, {} records",
+            "≤ {} {wrong},{} {} sure, {} records",
             percent_short(self.goal.alpha()),
+            missed.collect::<String>(),
             percent_short(self.confidence()),
             count(self.records),
         )
@@ -98,12 +125,19 @@ impl Certificate {
             Reference::Gold => "are wrong".to_owned(),
             Reference::Tier(tier) => format!("differ from what {tier} answers"),
         };
+        let missed = self.max_missed.iter().map(|(label, share)| {
+            let share = percent_short(*share);
+            format!(
+                " and at most {share} of the documents that are {label} are kept as something else,"
+            )
+        });
         format!(
-            "With {} confidence, at most {} of the answers that {} keeps {than}, as long as \
+            "With {} confidence, at most {} of the answers that {} keeps {than},{} as long as \
              documents come as the {} records did and nothing listed under provenance changes.",
             percent_short(self.confidence()),
             percent_short(self.goal.alpha()),
             keeping.join(" or "),
+            missed.collect::<String>(),
             count(self.records),
         )
     }
@@ -120,11 +154,21 @@ impl Certificate {
 }
 
 impl TierProof {
-    /// How many records more, of which this tier sees its part, would prove something of it.
+    /// How many records more, of which this tier sees its part, would prove something of it;
+    /// `None` where something is proven, or no number would do.
     pub(crate) fn wanting_of(&self, records: usize) -> Option<usize> {
-        let share = self.proof.records as f64 / records as f64;
-        let wanting = self.proof.records_wanting?;
-        (share > 0.0).then(|| (wanting as f64 / share).ceil() as usize)
+        if self.proof.threshold.is_some() {
+            return None;
+        }
+        let scaled = |wanting: usize, seen: usize| {
+            (seen > 0).then(|| (wanting as f64 * records as f64 / seen as f64).ceil() as usize)
+        };
+        let own = self.proof.records_wanting;
+        let mut most = own.and_then(|wanting| scaled(wanting, self.proof.records));
+        for missed in self.missed.iter().filter(|missed| missed.bound >= 1.0) {
+            most = most.max(Some(scaled(missed.records_wanting?, missed.records)?));
+        }
+        most
     }
 }
 

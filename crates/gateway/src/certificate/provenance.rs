@@ -132,7 +132,13 @@ fn target(task: &TaskConfig) -> String {
         let sure = target.confidence.map_or_else(String::new, |confidence| {
             format!(", confidence {confidence}")
         });
-        format!("max_error {}{sure}", target.max_error)
+        let missed = task.max_missed.iter().map(|(label, share)| {
+            let labels = task.task.labels.as_ref();
+            let name = labels.map_or("", |labels| labels.name(*label));
+            format!(", max_missed {name} {share}")
+        });
+        let missed: String = missed.collect();
+        format!("max_error {}{sure}{missed}", target.max_error)
     })
 }
 

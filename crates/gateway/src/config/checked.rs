@@ -204,6 +204,9 @@ pub(crate) struct TaskConfig {
     pub(crate) task: Task,
     /// The error allowed among kept answers; only with `records`, or with a confidence.
     pub(crate) target: Option<Target>,
+    /// For labels by their index, ascending: the share of their documents that may be kept with
+    /// another label, above 0 and below 1; empty without a confidence.
+    pub(crate) max_missed: Vec<(usize, f64)>,
     /// The confidence from which an answer is accepted, 0 to 1; never beside a target. Where a
     /// student, local or pool tier is followed by another tier, there is one of the two.
     pub(crate) threshold: Option<f64>,

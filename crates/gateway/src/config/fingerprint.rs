@@ -40,6 +40,10 @@ impl TaskConfig {
                 hash.number(confidence.to_bits())
             });
         });
+        hash.list(self.max_missed.iter(), |hash, (label, share)| {
+            hash.number(*label as u64);
+            hash.number(share.to_bits());
+        });
         hash.option(self.threshold.as_ref(), |hash, share| {
             hash.number(share.to_bits())
         });

@@ -141,6 +141,8 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("tasks.*.target", Table, "the error that is allowed among kept answers", "{ max_error = 0.02 }"),
     opt("tasks.*.target.max_error", Number(0.0, 1.0), "the share of kept answers that may be wrong", "0.02"),
     opt("tasks.*.target.confidence", Number(0.5, 0.9999), "the probability with which the error must be proven to stay below", "0.95"),
+    opt("tasks.*.target.max_missed", Table, "for labels by name, the share of their documents that may be kept with another label", "{ suspicious = 0.05 }"),
+    opt("tasks.*.target.max_missed.*", Number(0.0, 1.0), "the share of this label's documents that may be kept with another label", "0.05"),
     opt("tasks.*.threshold", Number(0.0, 1.0), "the confidence from which an answer is accepted, a probability", "0.9"),
     opt("tasks.*.budget", Table, "the most that the task may spend", "{ usd = \"5.00\", per = \"day\" }"),
     opt("tasks.*.budget.usd", Money, "the most that may be spent, in US dollars and in quotes", "\"5.00\""),

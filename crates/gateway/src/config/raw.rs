@@ -296,6 +296,13 @@ pub(super) struct RawTarget {
     ///
     /// Default: none. Range: 0.5 to 0.9999.
     pub(super) confidence: Option<f64>,
+    /// For labels by name: the share of all documents of this label that may be kept in house
+    /// and answered with another label, between 0 and 1. It is proven together with `max_error`
+    /// and so needs a `confidence`. State it for labels that must not be missed: being rare, they
+    /// weigh little in `max_error`.
+    ///
+    /// Default: none.
+    pub(super) max_missed: Option<BTreeMap<String, f64>>,
 }
 
 /// `budget` in a task: `{ usd = "5.00", per = "day" }`.

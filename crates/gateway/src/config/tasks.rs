@@ -86,6 +86,7 @@ fn check_task(
     let target = acceptance::check_target(checks, &draft);
     let labels = labels::check(checks, &draft);
     let flagged = labels::check_flagged(checks, &draft, labels.as_ref());
+    let max_missed = labels::check_missed(checks, &draft, labels.as_ref());
     let prompt = check_prompt(checks, &draft);
     Some(TaskConfig {
         task: Task {
@@ -97,6 +98,7 @@ fn check_task(
             sensitivity: draft.sensitivity,
         },
         target,
+        max_missed,
         threshold,
         budget,
         records,

@@ -310,6 +310,62 @@ fn a_task_that_asks_for_no_certificate_gets_none() {
 }
 
 #[test]
+fn a_label_that_must_not_be_missed_has_a_claim_of_its_own() {
+    let place = place("{ max_error = 0.1, confidence = 0.9 }");
+    let free = report(&place.run(&CALIBRATE));
+    let with = |share: &str| {
+        let target = format!(
+            "{{ max_error = 0.1, confidence = 0.9, max_missed = {{ sanctions = {share} }} }}"
+        );
+        write_config(
+            &place,
+            &format!("{STUDENT}{REVIEWER}"),
+            &["student", "reviewer"],
+            &target,
+        );
+        report(&place.run(&CALIBRATE))
+    };
+    let threshold = |report: &Value| report["tiers"][0]["threshold"].as_f64();
+    let strict = with("0.05");
+    let tier = &strict["tiers"][0];
+    assert!(
+        threshold(&strict) >= threshold(&free),
+        "it can only be stricter"
+    );
+    assert_eq!(
+        (&tier["delta"], &tier["missed"][0]["delta"]),
+        (&0.05.into(), &0.05.into())
+    );
+    let sanctions = documents()[..800]
+        .iter()
+        .filter(|d| d["classify"] == "sanctions")
+        .count();
+    assert_eq!(tier["missed"][0]["records"], sanctions);
+    assert!(
+        tier["missed"][0]["bound"].as_f64().unwrap() <= 0.05,
+        "{tier}"
+    );
+    let statement = strict["statement"].as_str().unwrap();
+    assert!(
+        statement.contains("at most 5 % of the documents that are sanctions"),
+        "{statement}"
+    );
+    assert!(kept(&place, "student").0 > 50);
+
+    // So few records can't prove that, and then nothing is kept at all.
+    let hopeless = with("0.001");
+    assert_eq!(
+        (&hopeless["certified"], threshold(&hopeless)),
+        (&false.into(), None)
+    );
+    assert!(
+        hopeless["records_wanting"].as_u64().unwrap() > 5_000,
+        "{hopeless}"
+    );
+    assert_eq!(kept(&place, "student").0, 0);
+}
+
+#[test]
 fn the_report_is_a_page_that_needs_nothing_else() {
     let place = place("{ max_error = 0.05, confidence = 0.9 }");
     let config = place

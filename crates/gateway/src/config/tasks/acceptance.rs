@@ -22,6 +22,7 @@ pub(super) fn check_target(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Op
     let RawTarget {
         max_error,
         confidence,
+        max_missed: _,
     } = draft.raw.target.as_ref()?;
     if !draft.kind.has_labels() {
         let kind = draft.kind.as_str();

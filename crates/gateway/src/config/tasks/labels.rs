@@ -46,6 +46,49 @@ pub(super) fn check(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Option<La
     }
 }
 
+/// For labels by their index: the share of their documents that may be missed.
+pub(super) fn check_missed(
+    checks: &mut Checks<'_, '_>,
+    draft: &Draft<'_>,
+    labels: Option<&Labels>,
+) -> Vec<(usize, f64)> {
+    let target = draft.raw.target.as_ref();
+    let Some((target, shares)) = target.and_then(|t| Some((t, t.max_missed.as_ref()?))) else {
+        return Vec::new();
+    };
+    let path = draft.path.key("target").key("max_missed");
+    if target.confidence.is_none() {
+        let fault = "it is proven or nothing; add a confidence beside it, for example \
+                     confidence = 0.95";
+        checks.faults.add(&path, fault);
+    }
+    // Without labels there is nothing to compare with, and the labels' own fault is booked.
+    let Some(labels) = labels else {
+        return Vec::new();
+    };
+    let mut missed = Vec::new();
+    for (name, &share) in shares {
+        let place = path.key(name);
+        let Some(label) = labels.iter().position(|label| label.name == *name) else {
+            let known: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
+            let known = known.join(", ");
+            checks
+                .faults
+                .add(&place, format!("`{name}` is none of the labels {known}"));
+            continue;
+        };
+        match checks.number(&place, Some(share)) {
+            Some(share) if share > 0.0 && share < 1.0 => missed.push((label, share)),
+            Some(_) => checks
+                .faults
+                .add(&place, "it lies between 0 and 1, for example 0.05"),
+            None => {}
+        }
+    }
+    missed.sort_by_key(|&(label, _)| label);
+    missed
+}
+
 /// Indices of the labels that call for attention.
 pub(super) fn check_flagged(
     checks: &mut Checks<'_, '_>,

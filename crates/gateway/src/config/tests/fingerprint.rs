@@ -67,6 +67,10 @@ fn it_changes_with_whatever_shapes_the_answers() {
         ("max_error = 0.1", "max_error = 0.2"),
         ("max_error = 0.1", "max_error = 0.1, confidence = 0.9"),
         ("max_error = 0.1", "max_error = 0.1, confidence = 0.95"),
+        (
+            "max_error = 0.1",
+            "max_error = 0.1, confidence = 0.9, max_missed = { yes = 0.1 }",
+        ),
         ("target = { max_error = 0.1 }", "threshold = 0.1"),
         ("r.jsonl", "s.jsonl"),
         ("..10", "..11"),
@@ -127,6 +131,6 @@ fn its_encoding_is_settled() {
         .collect();
     assert_eq!(
         hex,
-        "ee1c8d28669071277a8029f3386e9a5e178b9099adfbf4a9dfe902d3caf8435b"
+        "b8fb5c70c75f5bbce03b074d6806a207b3cb6a8b6e129d90571c2990dafcddaa"
     );
 }

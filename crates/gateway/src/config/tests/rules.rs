@@ -368,12 +368,6 @@ fn it_must_be_said_when_an_answer_is_accepted() {
         "tasks.talk.target: a task of kind chat has no single right answer to count errors \
          against; state a threshold instead, for example threshold = 0.9",
     );
-    check(
-        "target = { max_error = 0.03 }",
-        "target = { max_error = 0, confidence = 0.95 }",
-        "tasks.flag.target.max_error: no number of records proves that; with a confidence it \
-         lies between 0 and 1, for example 0.02",
-    );
     let without = GOOD.replace(
         "records = { path = \"labelled.jsonl\", rows = \"..4000\" }\n",
         "",

@@ -1,0 +1,97 @@
+//! What a target may ask for.
+
+use super::report;
+
+/// The faults of a config whose task has this target.
+fn faults(tiers: &str, target: &str) -> Vec<String> {
+    report(&format!(
+        r#"
+tiers.llama = {{ kind = "local", model = "starter" }}
+tiers.pool = {{ kind = "pool", url = "http://127.0.0.1:1/v1", model = "m" }}
+tiers.reviewer = {{ kind = "person" }}
+[tasks.letters]
+kind = "flag"
+prompt = "Is it urgent?"
+labels = [{{ name = "urgent" }}, {{ name = "not" }}]
+flagged = ["urgent"]
+tiers = {tiers}
+target = {target}
+"#
+    ))
+}
+
+fn check(tiers: &str, target: &str, fault: &str) {
+    let found = faults(tiers, target);
+    let found: Vec<&str> = found.iter().map(String::as_str).collect();
+    let one = matches!(found[..], [line] if line.ends_with(fault));
+    assert!(
+        one,
+        "{target}: {found:#?} is not one fault that ends: {fault}"
+    );
+}
+
+const TIERS: &str = "[\"llama\", \"reviewer\"]";
+
+#[test]
+fn a_certificate_takes_the_place_of_records() {
+    let found = faults(
+        TIERS,
+        "{ max_error = 0.02, confidence = 0.95, max_missed = { urgent = 0.1 } }",
+    );
+    assert_eq!(found, Vec::<String>::new());
+    check(
+        TIERS,
+        "{ max_error = 0.02 }",
+        "tasks.letters.target: no `records` to find the threshold on; add records = { path = \
+         \"labelled.jsonl.gz\" }, or state a threshold instead",
+    );
+}
+
+#[test]
+fn only_what_can_be_proven_may_be_asked_for() {
+    check(
+        TIERS,
+        "{ max_error = 0, confidence = 0.95 }",
+        "target.max_error: no number of records proves that; with a confidence it lies between 0 \
+         and 1, for example 0.02",
+    );
+    for tiers in ["[\"llama\"]", "[\"pool\", \"reviewer\"]"] {
+        check(
+            tiers,
+            "{ max_error = 0.02, confidence = 0.95 }",
+            "target.confidence: there is nothing to certify: no student or local tier stands \
+             before another tier; leave it out, or add such a tier",
+        );
+    }
+}
+
+#[test]
+fn labels_that_must_not_be_missed_are_known_and_have_a_share() {
+    for (max_missed, fault) in [
+        (
+            "{ urg = 0.1 }",
+            ".urg: `urg` is none of the labels urgent, not",
+        ),
+        (
+            "{ urgent = 0 }",
+            ".urgent: it lies between 0 and 1, for example 0.05",
+        ),
+        (
+            "{ urgent = 7 }",
+            ".urgent: 7 is outside 0.0..=1.0; it is the share of this label's documents that may \
+             be kept with another label, for example 0.05",
+        ),
+    ] {
+        check(
+            TIERS,
+            &format!("{{ max_error = 0.02, confidence = 0.9, max_missed = {max_missed} }}"),
+            &format!("tasks.letters.target.max_missed{fault}"),
+        );
+    }
+    let target = "{ max_error = 0.02, max_missed = { urgent = 0.1 } }\nrecords = { path = \"r\" }";
+    let found = faults(TIERS, target).join("\n");
+    assert!(
+        found.contains("it is proven or nothing; add a confidence beside it"),
+        "{found}"
+    );
+}
