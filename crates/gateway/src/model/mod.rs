@@ -1,6 +1,9 @@
 //! `tiergate model …`: models fetched, looked into and tried, without a server.
 
+mod bench;
 mod logits;
+mod score;
+mod tokenize;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -17,6 +20,12 @@ use crate::tier::local;
 pub(crate) enum ModelCommand {
     /// Write the logits at every position: float32, little-endian, (n_tokens, n_vocab).
     Logits(logits::LogitsArgs),
+    /// Measure reading, writing and label scoring, with random tokens.
+    Bench(bench::BenchArgs),
+    /// Show how probable each of some labels is as the answer to a prompt.
+    Score(score::ScoreArgs),
+    /// Turn each line of standard input, a text as a JSON string, into a line of token ids.
+    Tokenize(tokenize::TokenizeArgs),
 }
 
 /// Does what the command says.
@@ -26,6 +35,9 @@ pub(crate) enum ModelCommand {
 pub(crate) fn run(command: ModelCommand) -> anyhow::Result<()> {
     match command {
         ModelCommand::Logits(args) => logits::run(&args),
+        ModelCommand::Bench(args) => bench::run(&args),
+        ModelCommand::Score(args) => score::run(&args),
+        ModelCommand::Tokenize(args) => tokenize::run(&args),
     }
 }
 

@@ -71,3 +71,72 @@ fn the_engines_logits_are_those_of_the_reference() {
     assert!(ran.err.contains("9999999"), "{ran:?}");
     assert!(!place.path("x").exists() && !place.path("x.part").exists());
 }
+
+#[test]
+fn the_bench_reports_medians_and_all_values() {
+    let place = Workplace::new();
+    let ran = place.run(&[
+        "model",
+        "bench",
+        "--model",
+        "starter",
+        "--repetitions",
+        "3",
+        "--threads",
+        "2",
+        "--json",
+    ]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    for name in [
+        "prefill",
+        "decode",
+        "batch8",
+        "label_requests",
+        "memory_gigabytes",
+    ] {
+        let all = report[format!("{name}_all")].as_array().unwrap();
+        assert_eq!(all.len(), 3);
+        assert_eq!(
+            all[1], report[name],
+            "the median of three is the second: {report}"
+        );
+        assert!(all[0].as_f64().unwrap() > 0.0);
+    }
+    assert_eq!(report["threads"], 2);
+}
+
+#[test]
+fn scores_are_shown_for_each_label() {
+    let place = Workplace::new();
+    let ran = place.run(&[
+        "model",
+        "score",
+        "--model",
+        "starter",
+        "--prompt",
+        "gold settles higher",
+        "--label",
+        "up",
+        "--label",
+        "down",
+    ]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let shares: Vec<f64> = ran
+        .out
+        .split(' ')
+        .zip(ran.out.split(' ').skip(1))
+        .filter(|(_, sign)| *sign == "%")
+        .map(|(share, _)| share.parse().unwrap())
+        .collect();
+    assert_eq!(shares.len(), 2, "{}", ran.out);
+    assert!((shares[0] + shares[1] - 100.0).abs() < 0.2);
+    let ran = place.run(&[
+        "model", "score", "--model", "starter", "--prompt", "x", "--label", "up", "--label", "up",
+    ]);
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.err.contains("labels: two of them are the same"),
+        "{ran:?}"
+    );
+}

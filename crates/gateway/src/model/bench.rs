@@ -1,0 +1,272 @@
+//! `tiergate model bench`: reading, writing and label scoring with random tokens.
+//!
+//! The four measurements are those by which engines are compared: *prefill*, a prompt of 512
+//! tokens; *decode*, 64 tokens one by one after it; *batch8*, eight sequences of 32 tokens
+//! continued together for 16 steps; *label requests*, 512 shared tokens that were read before, 40
+//! new ones and sixteen labels of two tokens. Beside them stands what the machine's memory gives
+//! at that moment, because decoding can't be faster than reading the weights once a token.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::ensure;
+use clap::Args;
+use llama::{LabelScorer, Model, Session};
+use serde_json::json;
+
+use super::ModelArgs;
+use crate::terminal::{figures, say};
+
+/// `tiergate model bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Times that each measurement is taken.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    repetitions: u16,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+const PROMPT: usize = 512;
+const DECODED: usize = 64;
+const SEQUENCES: usize = 8;
+const SEQUENCE_PROMPT: usize = 32;
+const SEQUENCE_STEPS: usize = 16;
+const NEW: usize = 40;
+const LABELS: usize = 16;
+const REQUESTS: usize = 3;
+
+/// Measures, and prints the medians and the spread.
+pub(super) fn run(args: &BenchArgs) -> anyhow::Result<()> {
+    let repetitions = usize::from(args.repetitions);
+    let report = measure(&args.model.open()?, args.model.threads(), repetitions)?;
+    if args.json {
+        say(report.json());
+    } else {
+        report.print();
+    }
+    Ok(())
+}
+
+/// What was measured.
+struct Report {
+    model: String,
+    instructions: &'static str,
+    threads: usize,
+    weights_bytes: u64,
+    repetitions: Vec<Repetition>,
+}
+
+/// One round of all measurements; a second is the unit.
+struct Repetition {
+    prefill: f64,
+    decode: f64,
+    batch8: f64,
+    label_requests: f64,
+    /// 10^9 bytes.
+    memory_gigabytes: f64,
+}
+
+fn measure(
+    model: &Arc<Model>,
+    threads: NonZeroUsize,
+    repetitions: usize,
+) -> anyhow::Result<Report> {
+    let context = model.config().context_tokens;
+    let needed = PROMPT + DECODED;
+    ensure!(
+        context >= needed,
+        "{}: its context of {context} tokens is too short for the bench, which needs {needed}",
+        model.name()
+    );
+    let mut bench = Bench {
+        session: Session::new(Arc::clone(model)).with_threads(threads),
+        scorer: LabelScorer::new(Arc::clone(model)).with_threads(threads),
+        random: Random(1),
+        vocabulary: model.config().vocabulary as u64,
+        buffer: vec![1; 64 << 20],
+        threads: threads.get(),
+    };
+    let warm_up = bench.tokens(64);
+    bench.session.prefill(&warm_up)?;
+    Ok(Report {
+        model: model.name().to_owned(),
+        instructions: model.instructions().name(),
+        threads: threads.get(),
+        weights_bytes: model.memory().weights_bytes,
+        repetitions: (0..repetitions)
+            .map(|_| bench.repetition())
+            .collect::<anyhow::Result<_>>()?,
+    })
+}
+
+struct Bench {
+    session: Session,
+    scorer: LabelScorer,
+    random: Random,
+    vocabulary: u64,
+    /// Half a gigabyte, to be read.
+    buffer: Vec<u64>,
+    threads: usize,
+}
+
+impl Bench {
+    fn tokens(&mut self, count: usize) -> Vec<u32> {
+        let vocabulary = self.vocabulary;
+        let random = &mut self.random;
+        (0..count)
+            .map(|_| u32::try_from(random.next() % vocabulary).unwrap_or(0))
+            .collect()
+    }
+
+    fn repetition(&mut self) -> anyhow::Result<Repetition> {
+        let (prefill, decode) = self.prefill_and_decode()?;
+        Ok(Repetition {
+            prefill,
+            decode,
+            batch8: self.batch8()?,
+            label_requests: self.label_requests()?,
+            memory_gigabytes: self.memory(),
+        })
+    }
+
+    fn prefill_and_decode(&mut self) -> anyhow::Result<(f64, f64)> {
+        let (prompt, next) = (self.tokens(PROMPT), self.tokens(DECODED));
+        self.session.truncate(0);
+        let start = Instant::now();
+        self.session.prefill(&prompt)?;
+        self.session.logits()?;
+        let prefill = rate(PROMPT, start);
+        let start = Instant::now();
+        for token in next {
+            self.session.decode(token)?;
+        }
+        Ok((prefill, rate(DECODED, start)))
+    }
+
+    fn batch8(&mut self) -> anyhow::Result<f64> {
+        self.session.truncate(0);
+        let mut sessions: Vec<Session> = (0..SEQUENCES).map(|_| self.session.fork()).collect();
+        for session in &mut sessions {
+            session.prefill(&self.tokens(SEQUENCE_PROMPT))?;
+        }
+        let start = Instant::now();
+        for _ in 0..SEQUENCE_STEPS {
+            let tokens = self.tokens(SEQUENCES);
+            let mut all: Vec<&mut Session> = sessions.iter_mut().collect();
+            Session::decode_together(&mut all, &tokens)?;
+        }
+        Ok(rate(SEQUENCES * SEQUENCE_STEPS, start))
+    }
+
+    fn label_requests(&mut self) -> anyhow::Result<f64> {
+        let shared = self.tokens(PROMPT);
+        self.scorer.score(&shared, &[vec![0]])?;
+        let start = Instant::now();
+        for _ in 0..REQUESTS {
+            let prompt = [shared.clone(), self.tokens(NEW)].concat();
+            // Different first tokens, so that no two labels share work.
+            let second = self.tokens(LABELS);
+            let labels: Vec<Vec<u32>> = (0..).zip(second).map(|(i, s)| vec![i, s]).collect();
+            self.scorer.score(&prompt, &labels)?;
+        }
+        Ok(rate(REQUESTS, start))
+    }
+
+    /// 10^9 bytes a second of reading memory from end to end, on all threads.
+    fn memory(&self) -> f64 {
+        let start = Instant::now();
+        let sum = |part: &[u64]| part.iter().fold(0u64, |sum, n| sum.wrapping_add(*n));
+        let parts = self.buffer.chunks(self.buffer.len().div_ceil(self.threads));
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = parts.map(|part| scope.spawn(move || sum(part))).collect();
+            for reader in readers {
+                // The sum is of no interest, but it must not be optimised away.
+                std::hint::black_box(reader.join().ok());
+            }
+        });
+        rate(self.buffer.len() * 8, start) / 1e9
+    }
+}
+
+fn rate(count: usize, start: Instant) -> f64 {
+    count as f64 / start.elapsed().as_secs_f64()
+}
+
+/// One of a repetition's measurements.
+type Measurement = fn(&Repetition) -> f64;
+
+/// What is reported, by name.
+const COLUMNS: [(&str, Measurement); 5] = [
+    ("prefill", |r| r.prefill),
+    ("decode", |r| r.decode),
+    ("batch8", |r| r.batch8),
+    ("label_requests", |r| r.label_requests),
+    ("memory_gigabytes", |r| r.memory_gigabytes),
+];
+
+impl Report {
+    fn sorted(&self, of: Measurement) -> Vec<f64> {
+        let mut values: Vec<f64> = self.repetitions.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    }
+
+    fn weights_gigabytes(&self) -> f64 {
+        self.weights_bytes as f64 / 1e9
+    }
+
+    /// The medians by name, and all values beside them.
+    fn json(&self) -> serde_json::Value {
+        let mut fields = serde_json::Map::new();
+        fields.insert("model".into(), json!(self.model));
+        fields.insert("instructions".into(), json!(self.instructions));
+        fields.insert("threads".into(), json!(self.threads));
+        fields.insert("weights_gigabytes".into(), json!(self.weights_gigabytes()));
+        for (name, of) in COLUMNS {
+            let values = self.sorted(of);
+            fields.insert(name.into(), json!(median(&values)));
+            fields.insert(format!("{name}_all"), json!(values));
+        }
+        serde_json::Value::Object(fields)
+    }
+
+    fn print(&self) {
+        let mut table = figures(&["a second", "median", "least", "most"]);
+        for (name, of) in COLUMNS {
+            let values = self.sorted(of);
+            let mut row = vec![name.to_owned()];
+            let shown = [median(&values), values[0], values[values.len() - 1]];
+            row.extend(shown.map(|value| format!("{value:.2}")));
+            table.add_row(row);
+        }
+        say(table);
+        let weights = self.weights_gigabytes();
+        let bound = median(&self.sorted(|r| r.memory_gigabytes)) / weights;
+        say(format!(
+            "{} threads, {}; reading {weights:.3} GB of weights for each token, this memory allows \
+             {bound:.1} tokens a second",
+            self.threads, self.instructions
+        ));
+    }
+}
+
+fn median(sorted: &[f64]) -> f64 {
+    sorted[sorted.len() / 2]
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
