@@ -98,13 +98,7 @@ async fn learn(
         .iter()
         .filter_map(|tier| tiers.get(tier))
         .any(|tier| tier.kind() == TierKind::Student);
-    let examples: Vec<Example<'_>> = records
-        .iter()
-        .map(|r| Example {
-            text: &r.text,
-            label: r.label,
-        })
-        .collect();
+    let examples = examples(records);
     let options = StudentOptions::default();
     let student = has_student
         .then(|| {
@@ -155,6 +149,14 @@ async fn learn(
     })
 }
 
+fn examples(records: &[Labelled]) -> Vec<Example<'_>> {
+    let examples = records.iter().map(|record| Example {
+        text: &record.text,
+        label: record.label,
+    });
+    examples.collect()
+}
+
 /// What a computation of seconds gives, with a sign on the terminal that it goes on.
 fn computed<T>(task: &TaskConfig, records: &[Labelled], compute: impl FnOnce() -> T) -> T {
     let records = terminal::count(records.len());
@@ -186,6 +188,26 @@ fn student_scores(
         })
     };
     Ok(left.iter().map(score).collect())
+}
+
+/// What students make of a task's own records that they did not learn from, each of those that
+/// learn from the others; for an expectation of how sure and how good the task's student is.
+///
+/// # Errors
+/// When the records can't be read or are too few.
+pub(crate) fn held_out(task: &TaskConfig) -> anyhow::Result<Vec<Scored>> {
+    let (Some(source), Some(labels)) = (&task.records, &task.task.labels) else {
+        return Ok(Vec::new());
+    };
+    let name = &task.task.name;
+    let records = read(source, labels).with_context(|| format!("tasks.{name}.records"))?;
+    let all: Vec<usize> = (0..records.len()).collect();
+    let examples = examples(&records);
+    let options = StudentOptions::default();
+    let scores = computed(task, &records, || {
+        student_scores(labels, &records, &examples, &options, &all)
+    })?;
+    Ok(scores.into_iter().flatten().collect())
 }
 
 async fn local_scores(

@@ -11,6 +11,7 @@ use routing::binomial::upper_bound;
 use routing::certificate::{Goal, Proof, Risk, certify, certify_from};
 use routing::threshold::Scored;
 
+use super::ladder::{Ladder, Step};
 use super::records::Sample;
 use crate::certificate::MissProof;
 use crate::learn::asking::Answer;
@@ -27,6 +28,8 @@ pub(super) struct Claims {
 pub(super) struct Proven {
     pub(super) proof: Proof,
     pub(super) missed: Vec<MissProof>,
+    /// The weight of what came out in the claims of later tiers.
+    pub(super) weight: f64,
     /// The records that prove what is said of the kept answers.
     pub(super) sample: Vec<Scored>,
 }
@@ -52,11 +55,27 @@ impl Claims {
         })
     }
 
-    /// What a tier's answers prove, from the records of its part.
+    /// The same claims with this weight of their parts of the failure probability.
+    pub(super) fn weighted(&self, weight: f64) -> Self {
+        let weighted = |goal: &Goal| {
+            let goal = Goal::new(goal.alpha(), goal.delta() * weight);
+            goal.unwrap_or_else(|_| unreachable!("a weight is above 0 and at most 1"))
+        };
+        let missed = self.missed.iter();
+        Self {
+            kept: weighted(&self.kept),
+            missed: missed
+                .map(|(label, goal)| (*label, weighted(goal)))
+                .collect(),
+        }
+    }
+
+    /// What a tier's answers prove, from the records of its part; its threshold is a step of the
+    /// ladder where there is one.
     pub(super) fn prove(
         &self,
         sample: &Sample,
-        part: &[usize],
+        (part, ladder): (&[usize], Option<&Ladder>),
         answers: &[(usize, Answer)],
     ) -> Proven {
         let answers: HashMap<usize, Answer> = answers.iter().copied().collect();
@@ -96,6 +115,10 @@ impl Claims {
             // What is wanting for the label is said there.
             proof.records_wanting = certify(&own, Risk::Selective, self.kept).records_wanting;
         }
+        let step = ladder.map(|ladder| ladder.step(proof.threshold));
+        if let Some(step) = step {
+            proof = self.stepped(&own, proof, step);
+        }
         let threshold = proof.threshold;
         let missed = missed.into_iter().map(|(label, goal, records, proof)| {
             let name = sample.labels.name(label).to_owned();
@@ -103,8 +126,28 @@ impl Claims {
         });
         Proven {
             missed: missed.collect(),
+            weight: ladder.map_or(1.0, |ladder| ladder.step(proof.threshold).weight),
             proof,
             sample: own,
+        }
+    }
+
+    /// The proof at a step of the ladder. What the step keeps of the records is what the lowest
+    /// score at or above it keeps, so that the one is proven with the other.
+    fn stepped(&self, own: &[Scored], lowest: Proof, step: Step) -> Proof {
+        if step.threshold == f64::INFINITY {
+            return Proof {
+                threshold: None,
+                kept: 0,
+                errors: 0,
+                bound: 1.0,
+                ..lowest
+            };
+        }
+        let proof = certify_from(own, Risk::Selective, self.kept, step.threshold);
+        Proof {
+            threshold: proof.threshold.map(|_| step.threshold),
+            ..proof
         }
     }
 }
@@ -138,6 +181,113 @@ fn miss_proof(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::learn::Labelled;
+    use domain::{Label, Labels, Picodollars, TaskName};
+    use routing::random::Random;
+
+    /// What two tiers make of a document whose right label is 0: how sure each is, and whether it
+    /// is right.
+    #[derive(Clone, Copy)]
+    struct Document {
+        first: (f64, bool),
+        second: (f64, bool),
+    }
+
+    /// Documents that the first tier is unsure of are harder for the second one too.
+    fn documents(n: usize, seed: u64) -> Vec<Document> {
+        let mut random = Random::new(seed);
+        let mut document = |_| {
+            let (one, two) = (random.unit(), random.unit());
+            Document {
+                first: (one, random.unit() >= 0.4 * (1.0 - one) * (1.0 - one)),
+                second: (two, random.unit() >= 0.35 * (1.0 - two) * (1.4 - one)),
+            }
+        };
+        (0..n).map(&mut document).collect()
+    }
+
+    fn sample(n: usize) -> Sample {
+        let label = |name: &str| Label {
+            name: name.to_owned(),
+            definition: None,
+        };
+        let record = |_| Labelled {
+            text: String::new(),
+            label: 0,
+        };
+        Sample {
+            task: TaskName::new("t").unwrap(),
+            labels: Labels::new(vec![label("a"), label("b")]).unwrap(),
+            records: (0..n).map(record).collect(),
+            without_reference: 0,
+            cost: Picodollars::ZERO,
+        }
+    }
+
+    fn answer((confidence, right): (f64, bool)) -> Answer {
+        Answer {
+            label: usize::from(!right),
+            confidence,
+        }
+    }
+
+    /// The thresholds of both tiers from these documents.
+    fn thresholds(claims: &Claims, ladder: &Ladder, documents: &[Document]) -> (f64, f64) {
+        let sample = sample(documents.len());
+        let all: Vec<usize> = (0..documents.len()).collect();
+        let first: Vec<_> = all
+            .iter()
+            .map(|&i| (i, answer(documents[i].first)))
+            .collect();
+        let one = claims.prove(&sample, (&all, Some(ladder)), &first);
+        let at = one.proof.threshold.unwrap_or(f64::INFINITY);
+        let left = all.iter().filter(|&&i| documents[i].first.0 < at);
+        let second: Vec<_> = left.map(|&i| (i, answer(documents[i].second))).collect();
+        let two = claims
+            .weighted(one.weight)
+            .prove(&sample, (&all, None), &second);
+        (at, two.proof.threshold.unwrap_or(f64::INFINITY))
+    }
+
+    /// Of answers that are kept, the share that is wrong; 0 of none.
+    fn risk(kept: impl Iterator<Item = bool>) -> f64 {
+        let (n, right) = kept.fold((0, 0), |(n, r), right| (n + 1, r + usize::from(right)));
+        if n == 0 {
+            0.0
+        } else {
+            1.0 - right as f64 / n as f64
+        }
+    }
+
+    #[test]
+    fn both_tiers_claims_together_fail_no_more_often_than_delta() {
+        let (alpha, delta) = (0.05, 0.1);
+        let goal = Goal::new(alpha, delta).unwrap();
+        let claims = Claims::new(goal, &[], 2).unwrap();
+        let held_out = documents(500, 1);
+        let scored = held_out.iter().map(|d| Scored {
+            confidence: d.first.0,
+            correct: d.first.1,
+        });
+        let ladder = Ladder::new(&scored.collect::<Vec<_>>(), claims.kept);
+        let population = documents(40_000, 2);
+        let (mut failed, mut share) = (0, 0.0);
+        for seed in 0..200 {
+            let (one, two) = thresholds(&claims, &ladder, &documents(800, 100 + seed));
+            let first = population.iter().filter(|d| d.first.0 >= one);
+            let second = population
+                .iter()
+                .filter(|d| d.first.0 < one && d.second.0 >= two);
+            share += (first.clone().count() + second.clone().count()) as f64 / 40_000.0 / 200.0;
+            let first = risk(first.map(|d| d.first.1));
+            let second = risk(second.map(|d| d.second.1));
+            failed += usize::from(first > alpha || second > alpha);
+        }
+        // 10 % of 200 are 20; three standard deviations above are 33.
+        assert!(failed <= 33, "{failed} of 200");
+        // With 400 of the records set aside for each tier it was 0.20.
+        assert!(share > 0.34, "{share}");
+    }
 
     #[test]
     fn all_claims_together_spend_what_there_is() {

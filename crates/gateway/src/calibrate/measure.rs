@@ -1,6 +1,8 @@
 //! What the tiers make of the records, and what that proves.
 //!
-//! A tier is only asked about what those before it did not keep, as in production. Where several
+//! A tier is only asked about what those before it did not keep, as in production. A student that
+//! stands first is certified on all records, with a threshold from a [`Ladder`]; what is left of
+//! all records is then a fair sample of what reaches the tiers behind it. Where several of these
 //! can be certified, each is on a part of the records of its own: the threshold of the one before
 //! decides which documents reach it, and was found on other records, so those that are left of
 //! its own part are a fair sample of them.
@@ -11,10 +13,12 @@ use routing::random::Random;
 use routing::threshold::Scored;
 
 use super::claims::Claims;
+use super::ladder::Ladder;
 use super::records::Sample;
 use crate::app::App;
 use crate::certificate::{MissProof, TierProof, certifiable};
 use crate::config::TaskConfig;
+use crate::learn;
 use crate::learn::asking::{Answer, labelled};
 use crate::tier::Tier;
 
@@ -74,14 +78,22 @@ pub(super) async fn measure(
 ) -> anyhow::Result<Measured> {
     let names = certifiable(&app.config, task);
     let claims = Claims::new(goal, &task.max_missed, names.len())?;
-    let parts = parts(sample.records.len(), names.len());
+    let ladder = ladder(app, task, &names, claims.kept)?;
+    let on_all = usize::from(ladder.is_some());
+    let parts = parts(sample.records.len(), names.len() - on_all);
+    let mut weight = 1.0;
     let mut left: Vec<usize> = (0..sample.records.len()).collect();
     let mut kept = vec![None; sample.records.len()];
     let mut tiers = Vec::new();
     for (index, tier) in names.into_iter().enumerate() {
         let answers = ask(app, task, &tier, sample, &left).await?;
-        let part: Vec<usize> = (0..parts.len()).filter(|&r| parts[r] == index).collect();
-        let proven = claims.prove(sample, &part, &answers);
+        let ladder = ladder.as_ref().filter(|_| index == 0);
+        let own = |record: &usize| ladder.is_some() || parts[*record] == index - on_all;
+        let part: Vec<usize> = (0..parts.len()).filter(own).collect();
+        let proven = claims
+            .weighted(weight)
+            .prove(sample, (&part, ladder), &answers);
+        weight *= proven.weight;
         let threshold = proven.proof.threshold.unwrap_or(f64::INFINITY);
         for (record, answer) in answers.iter().filter(|(_, a)| a.confidence >= threshold) {
             kept[*record] = Some(Kept {
@@ -101,6 +113,23 @@ pub(super) async fn measure(
         });
     }
     Ok(Measured { tiers, kept })
+}
+
+/// The steps for a student that stands before other tiers to be certified. Of an engine it would
+/// take an answer to each of the task's own records to know what to expect.
+fn ladder(
+    app: &App,
+    task: &TaskConfig,
+    names: &[TierName],
+    goal: Goal,
+) -> anyhow::Result<Option<Ladder>> {
+    let [first, _, ..] = names else {
+        return Ok(None);
+    };
+    if app.tiers[first].kind() != TierKind::Student {
+        return Ok(None);
+    }
+    Ok(Some(Ladder::new(&learn::held_out(task)?, goal)))
 }
 
 /// The part of each record, by chance and of equal size to one record.

@@ -6,6 +6,7 @@
 
 mod claims;
 mod curves;
+mod ladder;
 mod measure;
 mod page;
 mod plot;

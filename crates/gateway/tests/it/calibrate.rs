@@ -218,7 +218,7 @@ fn a_change_of_anything_it_rests_on_voids_it() {
 }
 
 #[test]
-fn another_model_voids_it_and_each_tier_is_certified_on_records_of_its_own() {
+fn another_model_voids_it_and_tiers_share_the_records_and_not_delta() {
     let place = place("{ max_error = 0.1, confidence = 0.9 }");
     let starter = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -234,10 +234,11 @@ fn another_model_voids_it_and_each_tier_is_certified_on_records_of_its_own() {
     let report = report(&place.run(&CALIBRATE));
     let tiers = report["tiers"].as_array().unwrap();
     assert_eq!(tiers.len(), 2);
-    assert_eq!(tiers[0]["records"], 400);
-    assert!(
-        tiers[1]["records"].as_u64().unwrap() < 400,
-        "the student keeps some"
+    assert_eq!(tiers[0]["records"], 800);
+    let left = 800 - tiers[0]["kept"].as_u64().unwrap();
+    assert_eq!(
+        tiers[1]["records"], left,
+        "the engine proves itself on all that is left"
     );
     for tier in tiers {
         assert!(
