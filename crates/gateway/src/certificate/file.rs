@@ -155,11 +155,7 @@ pub(crate) fn write(folder: &Path, certificate: &Certificate) -> anyhow::Result<
     Ok(file.public_key)
 }
 
-/// What is signed of a certificate.
-pub(super) fn claim_bytes(certificate: &Certificate) -> Vec<u8> {
-    bytes(&claim(certificate))
-}
-
+/// What is signed.
 fn bytes(claim: &ClaimJson) -> Vec<u8> {
     serde_json::to_vec(claim).unwrap_or_else(|_| unreachable!("its keys are texts"))
 }
@@ -342,7 +338,7 @@ mod tests {
             let read = read(folder.path(), &written.task).unwrap();
             let bits = |c: &Certificate| c.tiers[0].proof.threshold.unwrap().to_bits();
             prop_assert_eq!(bits(&read), bits(&written));
-            prop_assert_eq!(claim_bytes(&read), claim_bytes(&written));
+            prop_assert_eq!(bytes(&claim(&read)), bytes(&claim(&written)));
         }
     }
 

@@ -292,17 +292,22 @@ impl Standing {
         ))
     }
 
-    /// The fingerprint of a task together with what is proven of it: other thresholds give other
-    /// answers.
+    /// The fingerprint of a task together with its proven thresholds: others give other answers.
     pub(crate) fn fingerprint(&self, task: [u8; 32]) -> [u8; 32] {
-        let certified = match self {
+        let tiers = match self {
             Self::Stated | Self::Estimated => return task,
-            Self::Unproven(_) => Vec::new(),
-            Self::Certified(certificate) => file::claim_bytes(certificate),
+            Self::Unproven(_) => &[][..],
+            Self::Certified(certificate) => &certificate.tiers[..],
         };
         let mut hash = Sha256::new();
         hash.update(task);
-        hash.update(certified);
+        for TierProof { tier, proof, .. } in tiers {
+            if let Some(threshold) = proof.threshold {
+                hash.update((tier.as_str().len() as u64).to_le_bytes());
+                hash.update(tier.as_str());
+                hash.update(threshold.to_bits().to_le_bytes());
+            }
+        }
         hash.finalize().into()
     }
 }

@@ -99,6 +99,13 @@ fn what_is_certified_is_kept_and_the_run_says_so() {
     assert_eq!(ledger["thresholds"][0]["thresholds"], "certified");
     assert_eq!(ledger["thresholds"][0]["certificate"]["records"], 800);
 
+    // Certified again with the same thresholds, the run is still the same.
+    let mid = place.run(&["run", "classify", "in.jsonl", "-o", "same.jsonl", "--json"]);
+    assert_eq!(mid.summary()["thresholds"], "certified", "{mid:?}");
+    assert_eq!(place.run(&CALIBRATE).code, Some(0));
+    let mid = place.run(&["run", "classify", "in.jsonl", "-o", "same.jsonl", "--json"]);
+    assert_eq!(mid.summary()["already"], 300, "{mid:?}");
+
     // The same run goes on from other thresholds, so it has to be told to begin anew.
     let ran = place.run(&RUN);
     assert_eq!(ran.code, Some(1), "{ran:?}");
@@ -443,6 +450,9 @@ fn the_frontier_can_be_the_reference_and_is_paid_to_the_picodollar() {
     let (billed, answers) = vendor.close();
     assert_eq!((cost, answers), (billed.to_usd().into(), 400));
     assert_eq!(ledger["spend"][0]["settled_usd"], billed.to_usd());
+    let ran = place.run(&[&CALIBRATE[..], &["--reference", "student"]].concat());
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("these can be: frontier"), "{ran:?}");
     // It keeps without asking the vendor, who is gone.
     assert!(report["share_kept"].as_f64().unwrap() > 0.2, "{report}");
     let ran = place.run(&CALIBRATE);
