@@ -99,8 +99,8 @@ impl Instructions {
     fn tile_rows(self) -> &'static [usize] {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512(_) => &[12, 8, 4, 2, 1],
-            _ => &[4, 2, 1],
+            Level::Avx512(_) => &[12, 8, 4, 1],
+            _ => &[4, 1],
         }
     }
 

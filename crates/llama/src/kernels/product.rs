@@ -88,7 +88,6 @@ fn float_tile<S: Simd, F: Floats>(
     let floats = activations.floats_of(tile);
     match out.len() {
         1 => float_rows::<S, F, 1>(simd, floats, group, out),
-        2 => float_rows::<S, F, 2>(simd, floats, group, out),
         4 => float_rows::<S, F, 4>(simd, floats, group, out),
         8 if S::TOKENS >= 8 => float_rows::<S, F, 8>(simd, floats, group, out),
         12 if S::TOKENS >= 12 => float_rows::<S, F, 12>(simd, floats, group, out),
@@ -128,7 +127,6 @@ fn quantised_tile<S: Simd, B: Blocks>(
     let blocks = activations.blocks_of(tile);
     match out.len() {
         1 => quantised_rows::<S, B, 1>(simd, blocks, group, out),
-        2 => quantised_rows::<S, B, 2>(simd, blocks, group, out),
         4 => quantised_rows::<S, B, 4>(simd, blocks, group, out),
         8 if S::TOKENS >= 8 => quantised_rows::<S, B, 8>(simd, blocks, group, out),
         12 if S::TOKENS >= 12 => quantised_rows::<S, B, 12>(simd, blocks, group, out),
@@ -156,7 +154,7 @@ fn quantised_rows<S: Simd, B: Blocks, const N: usize>(
         .zip(values.chunks_exact(B::Values::BYTES))
         .enumerate()
     {
-        if N <= 2 {
+        if N == 1 {
             for line in (0..B::Values::BYTES).step_by(super::formats::LINE) {
                 simd.prefetch(values, PREFETCH_BYTES + line);
             }
