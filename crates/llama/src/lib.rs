@@ -56,7 +56,7 @@ pub use chat_template::{ChatMessage, ChatTemplate, Role};
 pub use error::{MemoryNeed, ModelError, Place, RequestError};
 pub use generate::{FinishReason, Generated, GenerationOptions};
 pub use kernels::Instructions;
-pub use model::{Config, LoadOptions, LoadProgress, Model};
+pub use model::{Config, LoadOptions, LoadProgress, Model, ModelFile, Rope, TensorGroup};
 pub use probability::{log_sum_exp, probabilities};
 pub use sampling::Sampling;
 pub use scoring::{LabelScorer, LabelScores};

@@ -163,7 +163,7 @@ impl RopeFrequencies {
         source: &Source<'_>,
         config: &Config,
     ) -> Result<Self, ReadFault> {
-        let base = positive(file, "rope.freq_base")?.unwrap_or(10_000.0);
+        let base = Self::base(file)?;
         let scale = linear_scale(file)?;
         let pairs = config.rope_dim / 2;
         let factors = rope_factors(file, source, pairs)?;
@@ -176,6 +176,11 @@ impl RopeFrequencies {
                     .map_or(1.0, |factors| f64::from(factors[i]))
         };
         Ok(Self((0..pairs).map(frequency).collect()))
+    }
+
+    /// The base of the frequencies.
+    pub(super) fn base(file: &Gguf<'_>) -> Parsed<f64> {
+        Ok(positive(file, "rope.freq_base")?.unwrap_or(10_000.0))
     }
 }
 

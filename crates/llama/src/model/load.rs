@@ -35,21 +35,33 @@ pub struct LoadProgress {
 
 /// Opens the file, and those that it is split into.
 pub(super) fn open(path: &Path, options: &LoadOptions<'_>) -> Result<Model, ModelError> {
+    let files = open_files(path)?;
+    let whole = join(&files)?;
     let name = path.display().to_string();
+    read(&name, (&whole, &Source::Files(&files)), options)
+}
+
+/// The files that a model is in, of which `path` is the first.
+pub(super) fn open_files(path: &Path) -> Result<Vec<Opened>, ModelError> {
     let mut files = vec![Opened::open(path)?];
     let count = parse(&files[0])?
         .usize("split.count")
-        .map_err(|fault| fault.in_model(&name))?;
+        .map_err(|fault| fault.in_model(&files[0].name()))?;
     if let Some(count @ 2..) = count {
         let siblings = files[0].siblings(count)?;
         files.extend(siblings);
     }
+    Ok(files)
+}
+
+/// The first file's header with the tensors of all.
+pub(super) fn join(files: &[Opened]) -> Result<Gguf<'_>, ModelError> {
     let mut whole = parse(&files[0])?;
     for (part, file) in files.iter().enumerate().skip(1) {
         let add = whole.add_part(part, parse(file)?);
         add.map_err(|fault| fault.in_model(&file.name()))?;
     }
-    read(&name, (&whole, &Source::Files(&files)), options)
+    Ok(whole)
 }
 
 fn parse(file: &Opened) -> Result<Gguf<'_>, ModelError> {
@@ -126,7 +138,7 @@ fn read(
 
 /// Keys and values are as precise as half-precision weights can use, or single precision where
 /// the weights are.
-fn page_shape(file: &Gguf<'_>, config: &Config) -> PageShape {
+pub(super) fn page_shape(file: &Gguf<'_>, config: &Config) -> PageShape {
     let single = file
         .tensors()
         .all(|(_, tensor)| tensor.kind == TensorType::F32);
@@ -143,7 +155,7 @@ fn page_shape(file: &Gguf<'_>, config: &Config) -> PageShape {
     }
 }
 
-fn memory_need(file: &Gguf<'_>, config: &Config, shape: PageShape) -> MemoryNeed {
+pub(super) fn memory_need(file: &Gguf<'_>, config: &Config, shape: PageShape) -> MemoryNeed {
     /// A conversation of middling length.
     const POSITIONS: usize = 2048;
     // For each row of a block: the residual stream, four panels of the width of a head or layer,

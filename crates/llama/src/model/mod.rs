@@ -4,10 +4,12 @@ mod config;
 mod load;
 mod memory;
 mod source;
+mod summary;
 mod weights;
 
 pub use config::Config;
 pub use load::{LoadOptions, LoadProgress};
+pub use summary::{ModelFile, Rope, TensorGroup};
 
 pub(crate) use config::RopeFrequencies;
 pub(crate) use weights::{Layer, Weights};

@@ -100,6 +100,14 @@ impl Opened {
         Gguf::parse(&self.header, self.file_bytes)
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
     pub(super) fn name(&self) -> String {
         self.path.display().to_string()
     }

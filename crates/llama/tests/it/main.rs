@@ -7,6 +7,7 @@ mod generate;
 mod hostile_files;
 mod llama3_vocabulary;
 mod logits;
+mod model_file;
 mod scoring;
 mod starter;
 mod support;
