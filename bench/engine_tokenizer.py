@@ -68,7 +68,7 @@ def main():
         texts.append(text(generator))
         total += len(texts[-1].encode())
     lines = "".join(json.dumps(one) + "\n" for one in texts)
-    command = [tiergate, "model", "tokenize", "--model", model]
+    command = [tiergate, "model", "tokenize", "--lines", "--model", model]
     found = subprocess.run(command, input=lines.encode(), check=True, capture_output=True).stdout
     different = 0
     for one, line in zip(texts, found.decode().splitlines(), strict=True):

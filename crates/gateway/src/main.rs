@@ -66,7 +66,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Init(args) => init(&args).map(|()| ExitCode::SUCCESS),
         Command::Ledger(args) => spend::command(&args),
         Command::Eval(args) => eval::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Model(command) => model::run(command).map(|()| ExitCode::SUCCESS),
+        Command::Model(command) => model::run(command),
     }
 }
 

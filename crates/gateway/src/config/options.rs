@@ -107,7 +107,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("tiers", Table, "the places that can answer, by name", "{}"),
     opt("tiers.*", Table, "a place that can answer", "{ kind = \"local\", model = \"starter\" }"),
     opt("tiers.*.kind", Word(TIER_KINDS), "the kind of tier", "\"local\""),
-    opt("tiers.*.model", Text, "the path of a GGUF file or `starter` for a local tier, otherwise the name that the server gives the model", "\"starter\""),
+    opt("tiers.*.model", Text, "the path of a GGUF file, the name of a fetched model or `starter` for a local tier, otherwise the name that the server gives the model", "\"starter\""),
     opt("tiers.*.threads", Count(1, 1_024), "how many threads compute", "4"),
     opt("tiers.*.queue_max", Count(1, 100_000), "how many requests may wait for the engine", "64"),
     opt("tiers.*.machine_usd_per_hour", Money, "what an hour of this machine costs, in US dollars and in quotes", "\"0.08\""),

@@ -115,8 +115,9 @@ pub(super) struct RawTier {
     ///
     /// Required.
     pub(super) kind: Option<String>,
-    /// `local`: the path of a GGUF file, or `"starter"` for the small demonstration model inside
-    /// the program. `pool` and `frontier`: the name by which the server knows the model.
+    /// `local`: the path of a GGUF file; or, where there is no such file, the name of a model that
+    /// `tiergate model pull` fetched; or `"starter"` for the small demonstration model inside the
+    /// program. `pool` and `frontier`: the name by which the server knows the model.
     ///
     /// Required for these kinds.
     pub(super) model: Option<String>,

@@ -11,9 +11,8 @@ use super::checked::{LocalTier, MaxTokensField, ModelSource, RemoteTier, Tier};
 use super::path::Path;
 use super::raw::{RawPrice, RawTier};
 use super::secret;
+use crate::model::{ModelFolder, STARTER};
 
-/// The model that is inside the program.
-const STARTER: &str = "starter";
 /// Options that only a tier of kind local has.
 const LOCAL_ONLY: &[&str] = &["threads", "queue_max", "machine_usd_per_hour"];
 /// Options that only a tier of kind pool or frontier has.
@@ -145,9 +144,18 @@ fn check_model_source(
     raw: &RawTier,
     path: &Path,
 ) -> Option<ModelSource> {
-    match checks.required(path, raw.model.as_ref())?.as_str() {
-        STARTER => Some(ModelSource::Starter),
-        _ => checks.file(path, raw.model.as_ref()).map(ModelSource::File),
+    let model = checks.required(path, raw.model.as_ref())?;
+    if model == STARTER {
+        return Some(ModelSource::Starter);
+    }
+    let there = checks.folder.join(&model).is_file();
+    let folder = checks
+        .machine
+        .filter(|_| !there)
+        .and_then(ModelFolder::of_user);
+    match folder.and_then(|folder| folder.find(&model)) {
+        Some(fetched) => Some(ModelSource::File(fetched)),
+        None => checks.file(path, raw.model.as_ref()).map(ModelSource::File),
     }
 }
 

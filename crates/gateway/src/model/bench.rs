@@ -43,7 +43,8 @@ const REQUESTS: usize = 3;
 /// Measures, and prints the medians and the spread.
 pub(super) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let repetitions = usize::from(args.repetitions);
-    let report = measure(&args.model.open()?, args.model.threads(), repetitions)?;
+    let model = args.model.open()?;
+    let report = measure(&model, args.model.threads(&model), repetitions)?;
     if args.json {
         say(report.json());
     } else {

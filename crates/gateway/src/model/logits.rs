@@ -24,7 +24,9 @@ pub(crate) struct LogitsArgs {
 
 /// Writes float32, little-endian, (n_tokens, n_vocab). The file appears whole or not at all.
 pub(super) fn run(args: &LogitsArgs) -> anyhow::Result<()> {
-    let mut session = Session::new(args.model.open()?).with_threads(args.model.threads());
+    let model = args.model.open()?;
+    let threads = args.model.threads(&model);
+    let mut session = Session::new(model).with_threads(threads);
     let logits = session.prefill_with_logits(&args.tokens)?;
     let part = args.out.with_extension("part");
     let write = || -> std::io::Result<()> {

@@ -1,7 +1,8 @@
-//! `tiergate model score`: how probable each of some labels is as the answer.
+//! `tiergate model score`: how probable labels are as the answer to a prompt.
 
 use clap::Args;
-use llama::{ChatMessage, LabelScorer, Role, probabilities};
+use llama::{ChatMessage, LabelScorer, LabelScores, Role, SpecialTokens, TokenId, probabilities};
+use serde_json::{Value, json};
 
 use super::ModelArgs;
 use crate::terminal::{figures, percent, say};
@@ -11,34 +12,85 @@ use crate::terminal::{figures, percent, say};
 pub(crate) struct ScoreArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// The user's message.
+    /// The prompt; without it the standard input is read.
     #[arg(long)]
-    prompt: String,
-    /// Instructions that go before it.
-    #[arg(long)]
+    prompt: Option<String>,
+    /// Instructions that come before the prompt, as the system's message.
+    #[arg(long, conflicts_with = "plain")]
     system: Option<String>,
-    /// A label; give as many as there are.
-    #[arg(long = "label", required = true)]
+    /// A possible answer; give two or more.
+    #[arg(long = "label", required = true, value_name = "LABEL")]
     labels: Vec<String>,
+    /// Score the labels as what follows the prompt's text, without the chat template.
+    #[arg(long)]
+    plain: bool,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
 }
 
-/// Shows the labels' probabilities, which sum to 1.
 pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
-    let system = args.system.iter().map(|text| (Role::System, text));
-    let messages: Vec<ChatMessage> = system
-        .chain([(Role::User, &args.prompt)])
-        .map(|(role, text)| ChatMessage::new(role, text.as_str()))
-        .collect();
-    let names: Vec<&str> = args.labels.iter().map(String::as_str).collect();
-    let mut scorer = LabelScorer::new(args.model.open()?).with_threads(args.model.threads());
-    let scores = scorer.score_chat(&messages, &names)?;
-    let mut table = figures(&["label", "probability", "of any answer (ln)"]);
-    let shares = probabilities(&scores.log_probabilities);
-    for ((name, share), log_probability) in names.iter().zip(shares).zip(&scores.log_probabilities)
-    {
-        let of_any = format!("{log_probability:.3}");
-        table.add_row([(*name).to_owned(), percent(share), of_any]);
-    }
-    say(table);
+    let model = args.model.open()?;
+    let threads = args.model.threads(&model);
+    let prompt = super::text_or_stdin(args.prompt.as_ref())?;
+    let mut scorer = LabelScorer::new(model).with_threads(threads);
+    let scores = if args.plain {
+        score_plain(&mut scorer, &prompt, &args.labels)?
+    } else {
+        let system = args.system.as_ref();
+        let system = system.map(|text| ChatMessage::new(Role::System, text));
+        let user = ChatMessage::new(Role::User, prompt);
+        let messages: Vec<ChatMessage> = system.into_iter().chain([user]).collect();
+        let labels: Vec<&str> = args.labels.iter().map(String::as_str).collect();
+        scorer.score_chat(&messages, &labels)?
+    };
+    show(args, &scores);
     Ok(())
+}
+
+fn score_plain(
+    scorer: &mut LabelScorer,
+    prompt: &str,
+    labels: &[String],
+) -> Result<LabelScores, llama::RequestError> {
+    let tokenizer = scorer.model().tokenizer();
+    let special = tokenizer.special();
+    let begin = special.bos.filter(|_| special.add_bos);
+    let prompt = tokenizer.encode(prompt, SpecialTokens::Plain);
+    let prompt: Vec<TokenId> = begin.into_iter().chain(prompt).collect();
+    let labels: Vec<Vec<TokenId>> = labels
+        .iter()
+        .map(|label| tokenizer.encode(label, SpecialTokens::Plain))
+        .collect();
+    scorer.score(&prompt, &labels)
+}
+
+fn show(args: &ScoreArgs, scores: &LabelScores) {
+    let shares = probabilities(&scores.log_probabilities);
+    let rows = args
+        .labels
+        .iter()
+        .zip(&shares)
+        .zip(&scores.log_probabilities);
+    if args.json {
+        let labels = rows.map(|((label, probability), log_probability)| {
+            json!({
+                "label": label,
+                "probability": probability,
+                "log_probability": log_probability,
+            })
+        });
+        let labels: Vec<Value> = labels.collect();
+        say(json!({ "labels": labels, "prompt_tokens": scores.prompt_tokens }));
+    } else {
+        let mut table = figures(&["label", "probability", "of any answer (ln)"]);
+        for ((label, probability), log_probability) in rows {
+            table.add_row([
+                label.clone(),
+                percent(*probability),
+                format!("{log_probability:.3}"),
+            ]);
+        }
+        say(table);
+    }
 }

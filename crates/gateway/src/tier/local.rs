@@ -26,7 +26,7 @@ use crate::clock;
 use crate::config::{self, ModelSource};
 
 /// The model that the program brings along.
-static STARTER: &[u8] = include_bytes!(concat!(
+pub(crate) static STARTER: &[u8] = include_bytes!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../../models/tiergate-starter.gguf"
 ));

@@ -7,7 +7,7 @@ use domain::Picodollars;
 use serde_json::Value;
 
 use crate::vendor::{Manner, Vendor};
-use crate::workplace::{Workplace, config, matters, tally};
+use crate::workplace::{Workplace, config, interrupt, matters, tally};
 
 const ROWS: usize = 120;
 const RUN: [&str; 8] = [
@@ -118,13 +118,7 @@ fn an_interrupted_run_finishes_what_it_began() {
     let (place, vendor) = place();
     let child = start(&place);
     until_asked(&vendor, 30);
-    // A shell has `kill` built in; the program of that name is not everywhere.
-    let interrupt = format!("kill -INT {}", child.id());
-    let interrupted = std::process::Command::new("sh")
-        .args(["-c", &interrupt])
-        .status()
-        .unwrap();
-    assert!(interrupted.success());
+    interrupt(&child);
     let ran = crate::workplace::Ran::from(child.wait_with_output().unwrap());
     assert_eq!(ran.code, Some(130), "{ran:?}");
     let done = ran.summary()["answered"].as_u64().unwrap();

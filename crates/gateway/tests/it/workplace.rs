@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 
 use serde_json::Value;
 
@@ -88,6 +88,14 @@ impl Ran {
     pub(crate) fn summary(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
+}
+
+/// Sends the program what Ctrl-C sends.
+pub(crate) fn interrupt(child: &Child) {
+    // A shell has `kill` built in; the program of that name is not everywhere.
+    let interrupt = format!("kill -INT {}", child.id());
+    let sent = Command::new("sh").args(["-c", &interrupt]).status();
+    assert!(sent.unwrap().success());
 }
 
 /// How often each value of a field stands in results.
