@@ -79,7 +79,10 @@ impl Interrupt {
                 std::process::exit(EXIT_INTERRUPTED);
             }
             Some(answer) => answer.set(),
-            None => screen::dim("\nCtrl-C again ends the chat, and so does Ctrl-D"),
+            None => {
+                screen::dim("\nCtrl-C again ends the chat, and so does Ctrl-D");
+                screen::prompt(screen::MESSAGE);
+            }
         }
     }
 

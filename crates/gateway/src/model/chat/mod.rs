@@ -138,7 +138,7 @@ impl Chat {
     /// The next message; `None` when there are no more.
     fn hear(&self, input: &mut impl BufRead) -> anyhow::Result<Option<String>> {
         let mut message = String::new();
-        let mut sign = ">";
+        let mut sign = screen::MESSAGE;
         loop {
             screen::prompt(sign);
             let mut line = Vec::new();

@@ -6,6 +6,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use crate::terminal;
 
+/// The sign that a message is waited for.
+pub(super) const MESSAGE: &str = ">";
+
 /// Asks for a message, where somebody is there to be asked.
 pub(super) fn prompt(sign: &str) {
     if io::stdin().is_terminal() {
