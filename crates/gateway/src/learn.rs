@@ -17,7 +17,7 @@ use routing::student::{Example, Student, StudentOptions};
 use routing::threshold::{ErrorTarget, Fitted, Scored, fit};
 use sha2::{Digest as _, Sha256};
 
-use crate::batch::input::{Fields, Input};
+use crate::batch::input::Input;
 use crate::config::{Config, RecordsSource, TaskConfig};
 use crate::terminal;
 use crate::tier::Tier;
@@ -236,13 +236,7 @@ async fn local_scores(
 pub(crate) fn read(source: &RecordsSource, labels: &Labels) -> anyhow::Result<Vec<Labelled>> {
     /// Faults that are shown; more would only scroll away the first.
     const SHOWN: usize = 5;
-    let fields = Fields {
-        text: source.text.clone(),
-        id: "id".to_owned(),
-        gold: source.gold.clone(),
-    };
-    let rows = source.rows.start as u64..source.rows.end as u64;
-    let input = Input::open(std::slice::from_ref(&source.path), fields, rows)?;
+    let input = Input::of_records(source)?;
     let (mut records, mut faults) = (Vec::new(), Vec::new());
     input.for_each(|row| {
         match labelled(&row, source, labels) {

@@ -32,7 +32,7 @@ pub(crate) fn command(args: &LedgerArgs) -> anyhow::Result<ExitCode> {
     // Reading needs no key.
     let mut config = config::load_without_secrets(&args.config.config)?;
     if args.simulated {
-        config.data_dir.push("simulated");
+        config.keep_simulated_apart();
     }
     let file = ledger_file(&config);
     if !file.exists() {

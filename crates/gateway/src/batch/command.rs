@@ -40,7 +40,7 @@ pub(crate) fn command(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let mut fingerprint = task.fingerprint(&config);
     if let Some(wrong_rate) = args.simulate_frontier {
         // Simulated money is kept apart from real money, and so are its answers.
-        config.data_dir.push("simulated");
+        config.keep_simulated_apart();
         fingerprint = simulated(&fingerprint, wrong_rate);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -75,23 +75,13 @@ pub(crate) fn command(args: &RunArgs) -> anyhow::Result<ExitCode> {
     Ok(exit_code(&summary))
 }
 
+/// The config's fields, unless the command line names others.
 fn fields(task: &TaskConfig, args: &RunArgs) -> Fields {
-    let gold = || {
-        task.records
-            .as_ref()
-            .map_or("gold", |records| &records.gold)
-            .to_owned()
-    };
+    let Fields { text, id, gold } = Fields::of(task);
     Fields {
-        text: args
-            .text_field
-            .clone()
-            .unwrap_or_else(|| task.text_field.clone()),
-        id: args
-            .id_field
-            .clone()
-            .unwrap_or_else(|| task.id_field.clone()),
-        gold: args.gold_field.clone().unwrap_or_else(gold),
+        text: args.text_field.clone().unwrap_or(text),
+        id: args.id_field.clone().unwrap_or(id),
+        gold: args.gold_field.clone().unwrap_or(gold),
     }
 }
 

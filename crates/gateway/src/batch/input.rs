@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
+use crate::config::{RecordsSource, TaskConfig};
+
 /// Longest row or text file, in bytes: a longer one is a failed document, not an endless read.
 const ROW_BYTES_MAX: usize = 16 << 20;
 
@@ -24,6 +26,22 @@ pub(crate) struct Fields {
     pub(crate) id: String,
     /// The right answer, where it is known.
     pub(crate) gold: String,
+}
+
+impl Fields {
+    /// The fields of a task's documents, as its config names them; the right answer stands where
+    /// it stands in the task's labelled records.
+    pub(crate) fn of(task: &TaskConfig) -> Self {
+        let gold = task
+            .records
+            .as_ref()
+            .map_or("gold", |records| &records.gold);
+        Self {
+            text: task.text_field.clone(),
+            id: task.id_field.clone(),
+            gold: gold.to_owned(),
+        }
+    }
 }
 
 /// One row of the input.
@@ -120,6 +138,20 @@ impl Input {
             fields,
             rows,
         })
+    }
+
+    /// The labelled records that a config names.
+    ///
+    /// # Errors
+    /// When the file doesn't exist or its format is unknown.
+    pub(crate) fn of_records(source: &RecordsSource) -> Result<Self, InputError> {
+        let fields = Fields {
+            text: source.text.clone(),
+            id: "id".to_owned(),
+            gold: source.gold.clone(),
+        };
+        let rows = source.rows.start as u64..source.rows.end as u64;
+        Self::open(std::slice::from_ref(&source.path), fields, rows)
     }
 
     /// Calls `visit` with each selected row in order, until it returns `false`.

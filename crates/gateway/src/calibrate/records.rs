@@ -13,7 +13,7 @@ use wire::openai::chat::RequestedGeneration;
 
 use crate::answer::{self, End, Request};
 use crate::app::App;
-use crate::batch::input::{Fields, Input};
+use crate::batch::input::Input;
 use crate::certificate::Reference;
 use crate::cli::CalibrateArgs;
 use crate::config::{Config, RecordsSource, TaskConfig, Tier};
@@ -87,13 +87,7 @@ fn labels(task: &TaskConfig) -> anyhow::Result<&Labels> {
 }
 
 fn texts(source: &RecordsSource) -> anyhow::Result<Vec<String>> {
-    let fields = Fields {
-        text: source.text.clone(),
-        id: "id".to_owned(),
-        gold: source.gold.clone(),
-    };
-    let rows = source.rows.start as u64..source.rows.end as u64;
-    let input = Input::open(std::slice::from_ref(&source.path), fields, rows)?;
+    let input = Input::of_records(source)?;
     let (mut texts, mut fault) = (Vec::new(), None);
     input.for_each(|row| match row.text {
         Ok(text) => {

@@ -63,6 +63,11 @@ impl Config {
         })
     }
 
+    /// Moves to the data folder of simulated answers and money, which never mix with real ones.
+    pub(crate) fn keep_simulated_apart(&mut self) {
+        self.data_dir.push("simulated");
+    }
+
     /// The folder at which relative paths of the config start.
     pub(crate) fn folder(&self) -> &Path {
         folder_of(&self.file)

@@ -170,7 +170,7 @@ fn load(folder: &Path, simulated: bool) -> anyhow::Result<Config> {
         return Ok(config::load(&file)?);
     }
     let mut config = config::load_without_secrets(&file)?;
-    config.data_dir.push("simulated");
+    config.keep_simulated_apart();
     Ok(config)
 }
 
@@ -209,15 +209,7 @@ fn known(config: &Config, folder: &Path) -> anyhow::Result<Vec<Known>> {
 
 fn documents(config: &Config, task: &TaskName, folder: &Path, max: u64) -> anyhow::Result<Input> {
     let task = &config.tasks[task];
-    let fields = Fields {
-        text: task.text_field.clone(),
-        id: task.id_field.clone(),
-        gold: task
-            .records
-            .as_ref()
-            .map_or("gold", |records| &records.gold)
-            .to_owned(),
-    };
+    let fields = Fields::of(task);
     Ok(Input::open(
         &[folder.join("documents.jsonl.gz")],
         fields,
