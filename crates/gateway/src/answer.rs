@@ -8,8 +8,8 @@ pub(crate) use live::{Live, Said};
 
 use domain::{Completion, Picodollars, Prompt, TierName};
 use ledger::{
-    Basis, Counterfactual, JobId, JobItem, LedgerError, Outcome as LedgerOutcome, RequestId,
-    Verdict,
+    Basis, Counterfactual, JobId, JobItem, LedgerError, NewRecord, Outcome as LedgerOutcome,
+    RequestId, Timestamp, Verdict,
 };
 use routing::cascade::{Decision, Outcome, Step};
 use wire::openai::chat::{Extra, RequestedGeneration};
@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::batch::result::ResultLine;
 use crate::clock;
 use crate::ready::ReadyTask;
+use crate::records::content::Content;
 use crate::tier::{Asked, Bill, Fault, Question, TierAnswer, TierFailure};
 
 /// What is to be answered.
@@ -109,6 +110,8 @@ pub(crate) async fn answer(
         .iter()
         .map(|(_, a)| a.elapsed.as_secs_f64() * 1e3)
         .collect();
+    let at = clock::now();
+    let kept = Content::record(task, &request.prompt, (&decision, &asked), at);
     let (end, bill) = conclude(&decision, asked);
     let counterfactual = task.counterfactual(app, &request.prompt, &end, bill.cost);
     let cost = bill.cost;
@@ -119,7 +122,8 @@ pub(crate) async fn answer(
         cost,
         counterfactual,
     };
-    record(app, task, request, &answered, bill).await?;
+    let books = Books { at, bill, kept };
+    record(app, task, request, &answered, books).await?;
     answered.count(app, task);
     Ok(answered)
 }
@@ -214,13 +218,21 @@ fn failed(decision: &Decision, results: Vec<(usize, Result<TierAnswer, TierFailu
     }
 }
 
+/// What is booked with a decision.
+struct Books {
+    at: Timestamp,
+    bill: Bill,
+    /// Text and answers, where the task keeps them.
+    kept: Option<NewRecord>,
+}
+
 /// Books the money, and stores the decision and the batch run's result with it.
 async fn record(
     app: &App,
     task: &ReadyTask,
     request: &Request,
     answered: &Answered,
-    bill: Bill,
+    books: Books,
 ) -> Result<(), LedgerError> {
     let verdict = match &answered.end {
         End::Accepted { tier, .. } => Verdict::Answered { tier: tier.clone() },
@@ -246,12 +258,13 @@ async fn record(
     });
     let outcome = LedgerOutcome {
         request: request.id.clone(),
-        at: clock::now(),
+        at: books.at,
         task: task.task.name.clone(),
         decision,
-        resolutions: bill.resolutions,
-        unpaid: bill.unpaid,
+        resolutions: books.bill.resolutions,
+        unpaid: books.bill.unpaid,
         item,
+        record: books.kept,
     };
     let recorded = app.ledger.record(outcome).await?;
     if !recorded.over_hold.is_empty() {

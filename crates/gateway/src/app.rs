@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use domain::{TaskName, TierKind, TierName};
-use ledger::Ledger;
+use ledger::{Forgetting, Ledger};
 use upstream::{
     Client, Dialect, Egress, EgressOptions, Endpoint, EndpointOptions, PlainHttp, RetryPolicy,
     Sampling, TimeLimits,
@@ -117,6 +117,7 @@ impl App {
                 "a run ended before its paid attempts were resolved; they stay booked at their worst case"
             );
         }
+        ledger.forget(Forgetting::Expired(clock::now())).await?;
         let mut tiers = BTreeMap::new();
         for name in tier_names {
             tell(format!("starting tier {name}"));

@@ -31,6 +31,9 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Show what was spent, and what all-frontier would have cost.
     Ledger(LedgerArgs),
+    /// What tasks were asked and answered, where they keep it: export, label, forget.
+    #[command(subcommand)]
+    Records(crate::records::RecordsCommand),
     /// Measure tiers and cascades on records, without serving anything.
     Eval(crate::eval::EvalArgs),
     /// Fetch models, look into them and try them.

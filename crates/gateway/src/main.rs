@@ -21,6 +21,7 @@ mod logging;
 mod metrics;
 mod model;
 mod ready;
+mod records;
 mod signal;
 mod simulation;
 mod spend;
@@ -66,6 +67,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Init(args) => init(&args).map(|()| ExitCode::SUCCESS),
         Command::Ledger(args) => spend::command(&args),
         Command::Eval(args) => eval::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Records(command) => records::run(&command),
         Command::Model(command) => model::run(command),
     }
 }

@@ -9,7 +9,7 @@ use routing::student::Student;
 
 use crate::answer::{End, counterfactual};
 use crate::app::App;
-use crate::certificate::Standing;
+use crate::certificate::{self, Standing};
 use crate::config::{Budget, Config, TaskConfig};
 use crate::learn::Learned;
 use crate::tier::remote::estimated_cost;
@@ -30,6 +30,10 @@ pub(crate) struct ReadyTask {
     pub(crate) frontier: Option<TierName>,
     /// Where the thresholds come from.
     pub(crate) standing: Standing,
+    /// The certificate that proves them: SHA-256 of what it claims.
+    pub(crate) certificate: Option<String>,
+    /// For how many days texts and answers are kept; `None` where they are not.
+    pub(crate) keep_days: Option<u16>,
 }
 
 impl ReadyTask {
@@ -65,7 +69,9 @@ impl ReadyTask {
             budget: task.budget,
             generation: generation(task),
             frontier: task.task.tiers.iter().rfind(is_frontier).cloned(),
+            certificate: standing.certificate().map(certificate::id),
             standing,
+            keep_days: task.keep_days,
             task: task.task.clone(),
         }
     }
@@ -84,6 +90,8 @@ impl ReadyTask {
             generation: generation(task),
             frontier: None,
             standing: Standing::Stated,
+            certificate: None,
+            keep_days: None,
             task: task.task.clone(),
         }
     }
@@ -109,6 +117,8 @@ impl ReadyTask {
             },
             frontier: None,
             standing: Standing::Stated,
+            certificate: None,
+            keep_days: None,
             task: Task {
                 name,
                 kind: TaskKind::Chat,

@@ -140,6 +140,7 @@ async fn book(ledger: &Ledger, job: JobId, ordinal: u64, at: Timestamp) -> Durat
             result: "{\"label\":\"up\"}".repeat(15),
             status: ItemStatus::Answered,
         }),
+        record: None,
     };
     ledger.record(outcome).await.unwrap();
     waited

@@ -7,6 +7,7 @@ use crate::error::{Fault, LedgerError, contradiction, count_to_sql};
 use crate::holds::{self, NewHold};
 use crate::ids::{AttemptId, RequestId, Timestamp};
 use crate::items::{self, JobItem};
+use crate::records::{self, NewRecord};
 use crate::resolutions::{self, End, Resolution};
 use crate::total::Total;
 use crate::writer::Books;
@@ -44,6 +45,8 @@ pub struct Outcome {
     pub unpaid: Vec<UnpaidAttempt>,
     /// The job's item that it answers, in a batch run.
     pub item: Option<JobItem>,
+    /// What is kept of it beside the decision, where its task keeps records.
+    pub record: Option<NewRecord>,
 }
 
 /// Why a request was answered as it was.
@@ -160,6 +163,9 @@ pub(crate) fn record(books: &Books<'_>, outcome: &Outcome) -> Result<Recorded, F
     decide(books, outcome)?;
     if let Some(item) = &outcome.item {
         items::write(books, item, &outcome.request, outcome.at)?;
+    }
+    if let Some(record) = &outcome.record {
+        records::keep(books, record, (&outcome.request, &outcome.task, outcome.at))?;
     }
     let costs: Vec<i64> = books.query_all(COSTS, [&outcome.request.0], |row| row.get(0))?;
     Ok(Recorded {

@@ -3,15 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use domain::TaskName;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::decisions::{self, Outcome, Recorded};
 use crate::error::{Fault, LedgerError};
 use crate::holds::{self, Hold, NewHold};
-use crate::ids::{JobId, Timestamp};
+use crate::ids::{JobId, RequestId, Timestamp};
 use crate::items::{self, ItemCounts};
 use crate::jobs::{self, JobSpec, OpenedJob};
 use crate::reader::Reader;
+use crate::records::{self, Correction, Forgetting};
 use crate::resolutions::{self, Booked, Resolution};
 use crate::runs::{self, Adopted, Run};
 use crate::schema;
@@ -218,6 +220,43 @@ impl Ledger {
             |_, discarded| discarded,
         )
         .await
+    }
+
+    /// Books the right answers that a person gave to requests of a task, in place of earlier ones,
+    /// and gives back the requests of which no record is kept.
+    ///
+    /// # Errors
+    /// When the books can't be written; then none of them is booked.
+    pub async fn label(
+        &self,
+        task: TaskName,
+        corrections: Vec<Correction>,
+        at: Timestamp,
+    ) -> Result<Vec<RequestId>, LedgerError> {
+        self.call(
+            (task, corrections, at),
+            |books, (task, corrections, at)| records::label(books, task, corrections, *at),
+            |_, unknown| unknown,
+        )
+        .await
+    }
+
+    /// Deletes records for good, in the database and in the log before it, and gives back how
+    /// many there were. Decisions and money stay. Where another process is reading at that
+    /// moment, the log is emptied by a later call or when the last process closes the books.
+    ///
+    /// # Errors
+    /// When the books can't be written.
+    pub async fn forget(&self, what: Forgetting) -> Result<u64, LedgerError> {
+        let deleted = self
+            .call(what, records::forget, |_, deleted| deleted)
+            .await?;
+        if deleted > 0 {
+            let (reply, emptied) = oneshot::channel();
+            self.send(Message::ShortenLog(reply)).await?;
+            emptied.await.map_err(|_| LedgerError::Closed)?;
+        }
+        Ok(deleted)
     }
 
     /// A reader of the same file, with a connection of its own.

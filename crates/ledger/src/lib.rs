@@ -33,6 +33,7 @@ mod items;
 mod jobs;
 mod ordinals;
 mod reader;
+mod records;
 mod report;
 mod resolutions;
 mod runs;
@@ -51,6 +52,10 @@ pub use items::{ItemCounts, ItemStatus, JobItem, JobResults, StoredItem};
 pub use jobs::{JobSpec, OpenedJob};
 pub use ordinals::Ordinals;
 pub use reader::Reader;
+pub use records::{
+    Correction, Forgetting, KeptRecord, NewRecord, RecordCounts, RecordOrder, RecordQuery, Records,
+    RecordsOnly,
+};
 pub use report::{AttemptLine, AttemptState, Compared, SpendLine, TaskDecisions, TimeRange};
 pub use resolutions::{Booked, End, Resolution};
 pub use runs::Adopted;

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use domain::TaskName;
 use rusqlite::Connection;
 
 use crate::budgets::{self, Balance};
 use crate::error::{Fault, LedgerError};
 use crate::ids::{JobId, RequestId};
 use crate::items::{self, ItemCounts, JobResults};
+use crate::records::{self, KeptRecord, RecordCounts, RecordQuery, Records};
 use crate::report::{self, AttemptLine, SpendLine, TaskDecisions, TimeRange};
 use crate::schema;
 use crate::verify;
@@ -81,6 +83,35 @@ impl Reader {
     pub fn job_results(&self, job: JobId) -> Result<JobResults, LedgerError> {
         let connection = schema::open_for_reading(&self.path)?;
         JobResults::new(connection, &self.path, job).map_err(|fault| fault.at(&self.path))
+    }
+
+    /// How many records a task keeps of a time.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn record_counts(
+        &self,
+        task: &TaskName,
+        range: TimeRange,
+    ) -> Result<RecordCounts, LedgerError> {
+        self.read(|connection| records::counts(connection, task, range))
+    }
+
+    /// The records that are meant, over a connection of their own.
+    ///
+    /// # Errors
+    /// When the file can't be opened again.
+    pub fn records(&self, query: &RecordQuery) -> Result<Records, LedgerError> {
+        let connection = schema::open_for_reading(&self.path)?;
+        Records::new(connection, &self.path, query).map_err(|fault| fault.at(&self.path))
+    }
+
+    /// The record of a request, if it is kept.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn record(&self, request: &RequestId) -> Result<Option<KeptRecord>, LedgerError> {
+        self.read(|connection| records::one(connection, request))
     }
 
     /// Adds everything up again and gives back what doesn't agree: nothing, where the books are

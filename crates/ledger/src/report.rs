@@ -68,6 +68,11 @@ impl TimeRange {
     pub const fn since(from: Timestamp) -> Self {
         Self { from, ..Self::ALL }
     }
+
+    /// The first moment and the one after the last.
+    pub(crate) fn bounds(self) -> [i64; 2] {
+        [self.from.unix_ms(), self.until.unix_ms()]
+    }
 }
 
 impl From<Range<Timestamp>> for TimeRange {
@@ -200,7 +205,7 @@ pub(crate) fn spend(connection: &Connection, range: TimeRange) -> rusqlite::Resu
     };
     connection
         .prepare_cached(SPEND)?
-        .query_map(bounds(range), read)?
+        .query_map(range.bounds(), read)?
         .collect()
 }
 
@@ -210,7 +215,7 @@ pub(crate) fn decisions(
 ) -> rusqlite::Result<Vec<TaskDecisions>> {
     let mut tasks: Vec<TaskDecisions> = Vec::new();
     let mut statement = connection.prepare_cached(DECISIONS)?;
-    let mut rows = statement.query(bounds(range))?;
+    let mut rows = statement.query(range.bounds())?;
     while let Some(row) = rows.next()? {
         let task = name(row, 0, TaskName::new)?;
         // The rows are sorted by task.
@@ -222,7 +227,7 @@ pub(crate) fn decisions(
         }
     }
     let mut statement = connection.prepare_cached(DECISION_COSTS)?;
-    let mut rows = statement.query(bounds(range))?;
+    let mut rows = statement.query(range.bounds())?;
     while let Some(row) = rows.next()? {
         let name = name(row, 0, TaskName::new)?;
         let (compared, cost) = (row.get::<_, bool>(1)?, total(row, 2)?);
@@ -244,10 +249,6 @@ pub(crate) fn attempts_of(
         .prepare_cached(ATTEMPTS)?
         .query_map(params![request.0], read_attempt)?
         .collect()
-}
-
-fn bounds(range: TimeRange) -> [i64; 2] {
-    [range.from.unix_ms(), range.until.unix_ms()]
 }
 
 fn undecided(task: TaskName) -> TaskDecisions {
@@ -326,7 +327,8 @@ fn wide_count(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
     Ok(u64::try_from(total(row, index)?.0).unwrap_or(u64::MAX))
 }
 
-fn name<T>(
+/// The name in a column.
+pub(crate) fn name<T>(
     row: &Row<'_>,
     index: usize,
     parse: fn(&str) -> Result<T, NameError>,

@@ -20,7 +20,7 @@ const STATEMENTS_KEPT: usize = 64;
 
 /// Each step brings the schema from its index to the next version; a step that was ever released
 /// is never changed.
-const MIGRATIONS: &[&str] = &[FIRST];
+const MIGRATIONS: &[&str] = &[FIRST, RECORDS];
 
 /// `attempts`, `debits`, `entries` and `decisions` are written once. `open_holds` and `balances`
 /// are sums over them, kept so that a hold costs the same however long the books are;
@@ -151,6 +151,23 @@ const FIRST: &str = "
     BEGIN SELECT RAISE(ABORT, 'a decision is never deleted'); END;
 ";
 
+/// What alone is deleted again.
+const RECORDS: &str = "
+    CREATE TABLE records (
+        request    TEXT PRIMARY KEY REFERENCES decisions,
+        task       TEXT NOT NULL,
+        at         INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        text       TEXT NOT NULL,
+        content    TEXT NOT NULL,
+        gold       TEXT,
+        gold_at    INTEGER,
+        CHECK ((gold IS NULL) = (gold_at IS NULL))
+    ) STRICT;
+    CREATE INDEX records_by_time ON records (task, at, request);
+    CREATE INDEX records_by_expiry ON records (expires_at);
+";
+
 const COUNT_OF_TABLES: &str = "SELECT COUNT(*) FROM sqlite_schema";
 
 /// A connection that writes, on a file that has the newest schema.
@@ -259,6 +276,8 @@ fn make_durable(connection: &Connection, path: &Path) -> Result<(), Fault> {
     // What `fsync` leaves to the drive's own cache on macOS; nothing elsewhere.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // A text that is forgotten must not stay in the file's unused pages.
+    connection.pragma_update(None, "secure_delete", true)?;
     Ok(())
 }
 

@@ -29,6 +29,8 @@ pub(crate) enum Message {
     Work(Box<dyn Work>),
     /// There are dropped holds to book.
     Look,
+    /// Empty the write-ahead log: it may hold what was deleted.
+    ShortenLog(oneshot::Sender<()>),
     /// End when all that was sent before is done.
     Close(oneshot::Sender<Result<(), LedgerError>>),
 }
@@ -135,11 +137,13 @@ impl Writer {
         let mut closing = Vec::new();
         while let Some(first) = self.queue.blocking_recv() {
             let mut batch = Vec::new();
+            let mut shorten = Vec::new();
             let mut next = Some(first);
             while let Some(message) = next {
                 match message {
                     Message::Work(work) => batch.push(work),
                     Message::Look => {}
+                    Message::ShortenLog(reply) => shorten.push(reply),
                     Message::Close(reply) => {
                         self.queue.close();
                         closing.push(reply);
@@ -150,6 +154,12 @@ impl Writer {
                     .flatten();
             }
             self.write(batch);
+            if !shorten.is_empty() {
+                self.shorten_log();
+            }
+            for reply in shorten {
+                let _caller_may_be_gone = reply.send(());
+            }
         }
         let ended = self.end();
         for reply in closing {
@@ -233,10 +243,7 @@ impl Writer {
         let shortened = self
             .connection
             .query_row(SHORTEN_LOG, [], |row| row.get::<_, i64>(0));
-        tracing::debug!(
-            ?shortened,
-            "a transaction failed; shortened the write-ahead log"
-        );
+        tracing::debug!(?shortened, "shortened the write-ahead log");
     }
 
     fn refuse(&self, batch: Vec<Box<dyn Work>>, fault: Fault) {

@@ -275,6 +275,7 @@ impl Desk {
                 result: ResultLine::unreadable(&self.task, item, reason).encode(),
                 status: ledger::ItemStatus::Failed { retryable: false },
             }),
+            record: None,
         };
         self.app.ledger.record(outcome).await?;
         self.progress.unreadable();

@@ -7,10 +7,11 @@ use anyhow::Context as _;
 use domain::{TaskName, TierName};
 use routing::certificate::{Goal, Proof, Provenance, Start};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::signing::SigningKey;
 use super::{Certificate, MissProof, Reference, TierProof, path};
-use crate::learn::stored::replace;
+use crate::learn::stored::{hex, replace};
 
 /// Raised when the meaning of the file changes.
 const VERSION: u32 = 1;
@@ -153,6 +154,11 @@ pub(crate) fn write(folder: &Path, certificate: &Certificate) -> anyhow::Result<
         format!("{text}\n").as_bytes(),
     )?;
     Ok(file.public_key)
+}
+
+/// The name of a certificate: SHA-256 of what it claims, as hexadecimal digits.
+pub(crate) fn id(certificate: &Certificate) -> String {
+    hex(&Sha256::digest(bytes(&claim(certificate))))
 }
 
 /// What is signed.

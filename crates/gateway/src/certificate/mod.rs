@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use crate::config::{Config, TaskConfig};
 use crate::terminal::{count, percent_short};
 
-pub(crate) use self::file::{read, write};
+pub(crate) use self::file::{id, read, write};
 pub(crate) use self::provenance::{Circumstances, may_be_reference, meaning, now};
 
 /// What the answers were compared with.

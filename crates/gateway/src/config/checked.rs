@@ -66,6 +66,9 @@ impl Config {
     /// Moves to the data folder of simulated answers and money, which never mix with real ones.
     pub(crate) fn keep_simulated_apart(&mut self) {
         self.data_dir.push("simulated");
+        for task in self.tasks.values_mut() {
+            task.keep_days = None;
+        }
     }
 
     /// The folder at which relative paths of the config start.
@@ -219,6 +222,9 @@ pub(crate) struct TaskConfig {
     pub(crate) budget: Option<Budget>,
     /// The documents whose right answer is known.
     pub(crate) records: Option<RecordsSource>,
+    /// For how many days texts and answers are kept; `None` where they are not. Never of a
+    /// restricted text.
+    pub(crate) keep_days: Option<u16>,
     /// Indices of the labels that call for attention; some but not all of them for a task of
     /// kind flag, otherwise empty.
     pub(crate) flagged: Vec<usize>,

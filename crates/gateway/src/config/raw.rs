@@ -245,7 +245,8 @@ pub(super) struct RawTask {
     /// The most that the task may spend. Without it only the vendor's own limit holds.
     pub(super) budget: Option<RawBudget>,
     /// Labelled records: documents whose right answer is known. The student learns from them,
-    /// and the threshold is found on a part that it never saw.
+    /// and the threshold is found on a part that it never saw. And whether new records are kept
+    /// of what the task is asked.
     pub(super) records: Option<RawRecords>,
     /// The most tokens that a tier may write for one document; for models that reason it
     /// includes the reasoning. The money held for a paid attempt is computed from it.
@@ -320,13 +321,14 @@ pub(super) struct RawBudget {
     pub(super) per: Option<String>,
 }
 
-/// `records` in a task: `{ path = "labelled.jsonl.gz", rows = "..4000" }`.
+/// `records` in a task: `{ path = "labelled.jsonl.gz", rows = "..4000" }`, or
+/// `{ keep = true, days = 30 }`, or both.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawRecords {
-    /// A JSONL or CSV file, or gzip of either.
+    /// A JSONL or CSV file, or gzip of either, with labelled records.
     ///
-    /// Required.
+    /// Required, unless new records are kept.
     pub(super) path: Option<String>,
     /// Which of its rows to use, counted from 0, the end not included: `0..4000`, `..4000`,
     /// `4000..`. The rows left out can test what was learned.
@@ -341,4 +343,14 @@ pub(super) struct RawRecords {
     ///
     /// Default: `"gold"`.
     pub(super) gold: Option<String>,
+    /// Whether the text of each request and what the tiers made of it are kept in the ledger,
+    /// for `tiergate records` and to certify anew. They never leave the data folder by
+    /// themselves. Restricted texts are never kept.
+    ///
+    /// Default: `false`.
+    pub(super) keep: Option<bool>,
+    /// After how many days a kept text is deleted for good.
+    ///
+    /// Default: `30`. Range: 1 to 3650.
+    pub(super) days: Option<u64>,
 }

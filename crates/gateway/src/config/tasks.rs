@@ -2,16 +2,16 @@
 
 mod acceptance;
 mod labels;
+mod records;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use domain::{CompletionTokens, Sensitivity, Task, TaskKind, TaskName, TierKind, TierName};
 
 use super::check::Checks;
-use super::checked::{Budget, RecordsSource, TaskConfig, Window};
+use super::checked::{Budget, TaskConfig, Window};
 use super::path::Path;
-use super::raw::{RawBudget, RawRecords, RawTask, RawTier};
+use super::raw::{RawBudget, RawTask, RawTier};
 
 /// A task with what is known of it before its own options are read.
 struct Draft<'a> {
@@ -65,7 +65,7 @@ fn check_task(
     let sensitivity = checks.word(&place("sensitivity"), sensitivity, Sensitivity::from_name);
     let tiers = check_tier_names(checks, raw, &path, tiers);
     let budget = check_budget(checks, raw, &path, &tiers);
-    let records = check_records(checks, raw, &path);
+    let records = records::check_source(checks, raw, &path);
     let threshold = checks.number(&place("threshold"), raw.threshold);
     let most = &place("max_completion_tokens");
     let most = checks.count(most, raw.max_completion_tokens, 1_024);
@@ -88,6 +88,7 @@ fn check_task(
     let flagged = labels::check_flagged(checks, &draft, labels.as_ref());
     let max_missed = labels::check_missed(checks, &draft, labels.as_ref());
     let prompt = check_prompt(checks, &draft);
+    let keep_days = records::check_keep(checks, &draft);
     Some(TaskConfig {
         task: Task {
             name: name.ok()?,
@@ -102,6 +103,7 @@ fn check_task(
         threshold,
         budget,
         records,
+        keep_days,
         flagged,
         max_completion_tokens: CompletionTokens(u64::try_from(most).unwrap_or(u64::MAX)),
         temperature: temperature.unwrap_or(0.0) as f32,
@@ -185,46 +187,6 @@ fn check_budget(
         limit: limit?,
         window: window?,
     })
-}
-
-fn check_records(checks: &mut Checks<'_, '_>, raw: &RawTask, path: &Path) -> Option<RecordsSource> {
-    let path = path.key("records");
-    let RawRecords {
-        path: file,
-        rows,
-        text,
-        gold,
-    } = raw.records.as_ref()?;
-    if file.is_none() {
-        checks.faults.add_missing(&path.key("path"));
-    }
-    let place = path.key("rows");
-    let range = rows.as_deref().map_or(Some(0..usize::MAX), parse_rows);
-    if range.is_none() {
-        checks
-            .faults
-            .add_value(&place, "is no range of rows with at least one row");
-    }
-    let text = checks.text(&path.key("text"), text.as_ref());
-    let gold = checks.text(&path.key("gold"), gold.as_ref());
-    Some(RecordsSource {
-        path: checks.file(&path.key("path"), file.as_ref())?,
-        rows: range?,
-        text: text.unwrap_or_else(|| "text".to_owned()),
-        gold: gold.unwrap_or_else(|| "gold".to_owned()),
-    })
-}
-
-/// The range that a text like `..4000` names; `None` when it is none, or empty.
-fn parse_rows(text: &str) -> Option<Range<usize>> {
-    let (start, end) = text.split_once("..")?;
-    let bound = |text: &str, open: usize| match text {
-        "" => Some(open),
-        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok(),
-        _ => None,
-    };
-    let rows = bound(start, 0)?..bound(end, usize::MAX)?;
-    (!rows.is_empty()).then_some(rows)
 }
 
 fn window_named(name: &str) -> Option<Window> {

@@ -12,6 +12,7 @@ mod killed;
 mod mirror;
 mod model;
 mod pull;
+mod records;
 mod run;
 mod serve;
 mod server;

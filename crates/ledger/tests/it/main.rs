@@ -15,6 +15,7 @@ mod jobs;
 mod model;
 mod opening;
 mod place;
+mod records;
 mod reports;
 mod resolutions;
 mod runs;

@@ -1,9 +1,9 @@
 //! Opening: ours, new, somebody else's, newer, and by several at once.
 
-use ledger::{Ledger, LedgerError, Reader};
+use ledger::{Ledger, LedgerError, Reader, TimeRange};
 use rusqlite::Connection;
 
-use crate::place::{Place, new_hold};
+use crate::place::{Place, answered, new_hold, request};
 
 /// Both ways of opening refuse the file, with this in the message, and leave it as it was.
 fn check_refused(place: &Place, expected: &str) {
@@ -50,6 +50,25 @@ async fn a_newer_schema_is_refused() {
     raw.pragma_update(None, "user_version", 99).unwrap();
     raw.close().unwrap();
     check_refused(&place, "its schema has version 99");
+}
+
+#[tokio::test]
+async fn an_earlier_schema_is_brought_up_to_date_with_its_books() {
+    let place = Place::new();
+    let ledger = place.open();
+    ledger.record(answered("a")).await.unwrap();
+    ledger.close().await.unwrap();
+    let raw = Connection::open(place.file()).unwrap();
+    raw.execute_batch("DROP TABLE records; PRAGMA user_version = 1")
+        .unwrap();
+    raw.close().unwrap();
+    let error = Reader::open(&place.file()).unwrap_err();
+    assert!(error.to_string().contains("earlier version"), "{error}");
+    let ledger = place.open();
+    let decisions = place.reader().decisions(TimeRange::ALL).unwrap();
+    assert_eq!(decisions[0].requests, 1);
+    assert_eq!(place.reader().record(&request("a")).unwrap(), None);
+    ledger.close().await.unwrap();
 }
 
 #[test]

@@ -145,6 +145,7 @@ pub(crate) fn answered(name: &str) -> Outcome {
         resolutions: Vec::new(),
         unpaid: Vec::new(),
         item: None,
+        record: None,
     }
 }
 

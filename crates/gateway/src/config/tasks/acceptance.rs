@@ -144,7 +144,7 @@ fn check_student(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
                 &place,
                 format!("\"{name}\" is a student and the kind is {kind}; {rule}"),
             );
-        } else if !checks.faults.source().has(&draft.path.key("records")) {
+        } else if !has_labelled(checks, draft) {
             let rule = "add records = { path = \"labelled.jsonl.gz\" }, or leave it out";
             checks.faults.add(
                 &place,
@@ -152,6 +152,15 @@ fn check_student(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
             );
         }
     }
+}
+
+/// Whether labelled records are named.
+fn has_labelled(checks: &Checks<'_, '_>, draft: &Draft<'_>) -> bool {
+    let records = draft.path.key("records");
+    let source = checks.faults.source();
+    // Without a path that says so itself, unless new records are all that is wanted.
+    let only_new = draft.raw.records.as_ref().and_then(|records| records.keep) == Some(true);
+    source.has(&records) && (source.has(&records.key("path")) || !only_new)
 }
 
 /// Whether a certificate gives the thresholds.
@@ -163,7 +172,8 @@ fn certified(draft: &Draft<'_>) -> bool {
 /// Where a tier may pass a document on, it must be said from which confidence it doesn't.
 fn check_acceptance(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
     let stands = |option: &str| checks.faults.source().has(&draft.path.key(option));
-    let (threshold, target, records) = (stands("threshold"), stands("target"), stands("records"));
+    let (threshold, target) = (stands("threshold"), stands("target"));
+    let records = has_labelled(checks, draft);
     let names = draft.raw.tiers.as_ref().map_or(0, Vec::len);
     let passes_on = draft.tiers.iter().find(|tier| {
         let doubts = matches!(

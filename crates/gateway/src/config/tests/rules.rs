@@ -384,6 +384,30 @@ fn it_must_be_said_when_an_answer_is_accepted() {
 }
 
 #[test]
+fn records_are_kept_only_where_it_is_said_and_never_of_restricted_texts() {
+    let given = "records = { path = \"labelled.jsonl\", rows = \"..4000\" }";
+    let keep = |options: &str| {
+        let records = format!("records = {{ path = \"labelled.jsonl\", {options} }}");
+        let config = load_elsewhere(&GOOD.replace(given, &records)).unwrap();
+        config.tasks[&TaskName::new("flag").unwrap()].keep_days
+    };
+    assert_eq!(keep("rows = \"..4000\""), None);
+    assert_eq!(keep("keep = false, days = 7"), None);
+    assert_eq!(keep("keep = true"), Some(30));
+    assert_eq!(keep("keep = true, days = 7"), Some(7));
+    // Without a file, new records can still be kept; a file that isn't named is missed otherwise.
+    let talk = "tiers = [\"pool\"]\nrecords = { keep = true, days = 3 }";
+    let config = load_elsewhere(&GOOD.replace("tiers = [\"pool\"]", talk)).unwrap();
+    let task = &config.tasks[&TaskName::new("talk").unwrap()];
+    assert!(task.keep_days == Some(3) && task.records.is_none());
+    check(
+        "tiers = [\"pool\"]",
+        "tiers = [\"pool\"]\nsensitivity = \"restricted\"\nrecords = { keep = true }",
+        "tasks.talk.records.keep: a restricted text is never kept; leave it out",
+    );
+}
+
+#[test]
 fn options_of_another_kind_of_tier_are_refused() {
     check(
         "threads = 2",

@@ -1,0 +1,165 @@
+//! What is kept of a request: its text, and what each tier made of it.
+
+use std::collections::BTreeMap;
+
+use domain::{Prompt, Role};
+use ledger::{NewRecord, Timestamp};
+use routing::cascade::{Decision, Rule};
+use routing::evidence::{Evidence, TokenLogProbabilities};
+use serde::{Deserialize, Serialize};
+
+use crate::ready::ReadyTask;
+use crate::tier::Asked;
+
+const MS_PER_DAY: i64 = 24 * 60 * 60 * 1_000;
+/// The logarithm of a probability of 0, which JSON has no number for.
+const LOG_OF_NONE: f64 = -745.0;
+
+/// What the tiers made of a text, and by which rules it was decided.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Content {
+    /// Each tier that was asked, by its name.
+    pub(crate) models: BTreeMap<String, ModelAnswer>,
+    /// From which confidence each tier's answer was accepted, where that depends on it.
+    pub(crate) thresholds: BTreeMap<String, f64>,
+    /// The certificate that proved the thresholds: SHA-256 of what it claims.
+    pub(crate) certificate: Option<String>,
+}
+
+/// What one tier made of a text.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ModelAnswer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) answer: Option<String>,
+    /// Raw, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) confidence: Option<f64>,
+    /// The logarithm of each label's probability, in the labels' order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) logits: Option<Vec<f64>>,
+    /// Of a free text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token_log_probabilities: Option<TokensJson>,
+    /// Why it gave no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<String>,
+    pub(crate) cost_usd: f64,
+    pub(crate) latency_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tokens_in: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tokens_out: Option<u64>,
+}
+
+/// The log-probabilities of a text's tokens in short.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TokensJson {
+    tokens: usize,
+    mean: f64,
+    /// At 0, a tenth, two tenths, … and 1.
+    quantiles: Vec<f64>,
+}
+
+impl Content {
+    /// The record of a request to this task, if it keeps any.
+    pub(crate) fn record(
+        task: &ReadyTask,
+        prompt: &Prompt,
+        (decision, asked): (&Decision, &[(usize, Asked)]),
+        at: Timestamp,
+    ) -> Option<NewRecord> {
+        let days = i64::from(task.keep_days?);
+        let thresholds = decision.rungs.iter().filter_map(|rung| match rung.rule {
+            Rule::Threshold(threshold) => Some((rung.tier.to_string(), threshold)),
+            Rule::Always | Rule::Never => None,
+        });
+        let models = asked.iter().map(|(rung, asked)| {
+            let tier = decision.rungs[*rung].tier.to_string();
+            (tier, ModelAnswer::of(asked))
+        });
+        let content = Self {
+            models: models.collect(),
+            thresholds: thresholds.collect(),
+            certificate: task.certificate.clone(),
+        };
+        Some(NewRecord {
+            text: text_of(task, prompt),
+            content: content.encode(),
+            expires_at: Timestamp::from_unix_ms(at.unix_ms() + days * MS_PER_DAY),
+        })
+    }
+
+    fn encode(&self) -> String {
+        serde_json::to_string(self)
+            .unwrap_or_else(|_| unreachable!("texts and finite numbers always encode"))
+    }
+}
+
+impl ModelAnswer {
+    pub(crate) fn of(asked: &Asked) -> Self {
+        let timed = Self {
+            cost_usd: asked.bill.cost.as_usd_f64(),
+            latency_ms: (asked.elapsed.as_secs_f64() * 1e6).round() / 1e3,
+            ..Self::default()
+        };
+        let answer = match &asked.result {
+            Ok(answer) => answer,
+            Err(failure) => {
+                let failure = Some(failure.reason.clone());
+                return Self { failure, ..timed };
+            }
+        };
+        let (mut logits, mut tokens) = (None, None);
+        match &answer.evidence {
+            Some(Evidence::Labels(probabilities)) => {
+                let log = |p: &f64| p.ln().max(LOG_OF_NONE);
+                logits = Some(probabilities.as_slice().iter().map(log).collect());
+            }
+            Some(Evidence::Tokens(log_probabilities)) => {
+                tokens = Some(TokensJson::of(log_probabilities));
+            }
+            None => {}
+        }
+        let usage = answer.completion.usage;
+        Self {
+            answer: Some(answer.completion.text.clone()),
+            confidence: answer.evidence.as_ref().map(Evidence::confidence),
+            logits,
+            token_log_probabilities: tokens,
+            tokens_in: usage.map(|usage| usage.prompt.0),
+            tokens_out: usage.map(|usage| usage.completion.0),
+            ..timed
+        }
+    }
+}
+
+impl TokensJson {
+    fn of(tokens: &TokenLogProbabilities) -> Self {
+        let finite = |log: f64| log.max(LOG_OF_NONE);
+        let quantile = |tenth| finite(tokens.quantile(f64::from(tenth) / 10.0));
+        Self {
+            tokens: tokens.len(),
+            mean: finite(tokens.mean()),
+            quantiles: (0..=10).map(quantile).collect(),
+        }
+    }
+}
+
+/// What was asked, without the task's own instruction: the one text, or the conversation's turns
+/// with who speaks.
+pub(crate) fn text_of(task: &ReadyTask, prompt: &Prompt) -> String {
+    let mut turns = &prompt.messages[..];
+    if let [first, rest @ ..] = turns
+        && first.role == Role::System
+        && first.content == task.task.instruction()
+    {
+        turns = rest;
+    }
+    if let [only] = turns {
+        return only.content.clone();
+    }
+    let turns = turns
+        .iter()
+        .map(|turn| format!("{}: {}", turn.role.as_str(), turn.content));
+    turns.collect::<Vec<_>>().join("\n\n")
+}
