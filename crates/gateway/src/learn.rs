@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use domain::{Labels, TierKind, TierName};
 use routing::cascade::Rule;
 use routing::folds::{Folds, out_of_fold};
-use routing::student::{Example, Student, StudentOptions};
+use routing::student::{Example, Student, StudentOptions, TrainError};
 use routing::threshold::{ErrorTarget, Fitted, Scored, fit};
 use sha2::{Digest as _, Sha256};
 
@@ -99,14 +99,12 @@ async fn learn(
         .filter_map(|tier| tiers.get(tier))
         .any(|tier| tier.kind() == TierKind::Student);
     let examples = examples(records);
-    let options = StudentOptions::default();
-    let student = has_student
-        .then(|| {
-            computed(task, records, || {
-                Student::train(labels, &examples, &options)
-            })
-        })
-        .transpose()?;
+    let (options, student) = if has_student {
+        let (options, student) = computed(task, records, || train(labels, &examples))?;
+        (options, Some(student))
+    } else {
+        (StudentOptions::default(), None)
+    };
     let mut fitted = BTreeMap::new();
     // Where a certificate is demanded it brings the thresholds.
     let Some(target) = task.target.filter(|target| target.confidence.is_none()) else {
@@ -170,6 +168,16 @@ fn computed<T>(task: &TaskConfig, records: &[Labelled], compute: impl FnOnce() -
     value
 }
 
+/// A student of these examples, with the options that suit them.
+fn train(
+    labels: &Labels,
+    examples: &[Example<'_>],
+) -> Result<(StudentOptions, Student), TrainError> {
+    let options = StudentOptions::default().chosen_for(labels, examples)?;
+    let student = Student::train(labels, examples, &options)?;
+    Ok((options, student))
+}
+
 fn student_scores(
     labels: &Labels,
     records: &[Labelled],
@@ -203,8 +211,8 @@ pub(crate) fn held_out(task: &TaskConfig) -> anyhow::Result<Vec<Scored>> {
     let records = read(source, labels).with_context(|| format!("tasks.{name}.records"))?;
     let all: Vec<usize> = (0..records.len()).collect();
     let examples = examples(&records);
-    let options = StudentOptions::default();
     let scores = computed(task, &records, || {
+        let options = StudentOptions::default().chosen_for(labels, &examples)?;
         student_scores(labels, &records, &examples, &options, &all)
     })?;
     Ok(scores.into_iter().flatten().collect())

@@ -1,6 +1,8 @@
 //! A text's hashed word and character n-grams.
 //!
-//! Words are the runs of letters and digits of the lower-cased text; taken alone and in pairs.
+//! Words are the runs of letters and digits of the lower-cased text; taken alone, in pairs of
+//! neighbours and, where asked for, in pairs with one to three other words between them, which
+//! see that in "gold futures end higher" it is gold that is higher.
 //! Character n-grams have 3 to 5 characters and stay inside one space-separated piece of the
 //! text, which has a space put before and after it, so that beginnings and ends of words differ
 //! from middles. Each n-gram is known by a 32-bit hash of its kind and characters only.
@@ -13,45 +15,79 @@ const CHARACTERS: std::ops::RangeInclusive<usize> = 3..=5;
 /// Most characters of a text that are looked at; bounds the work for a hostile one.
 const TEXT_CHARACTERS_MAX: usize = 100_000;
 
-/// How often each n-gram occurs in a text, sorted by hash, words and characters apart: the two
-/// families are weighted apart, or the many character n-grams would drown the words.
+/// How far apart the words of a near pair stand; neighbours are 1 apart.
+const NEAR: std::ops::RangeInclusive<usize> = 2..=4;
+
+/// How often each n-gram occurs in a text, sorted by hash, families apart: each is weighted by
+/// itself, or the many character n-grams would drown the words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ngrams {
     /// Words and pairs of neighbouring words: (hash, count), hashes ascending.
     pub words: Vec<(u32, u32)>,
     /// Character n-grams: (hash, count), hashes ascending.
     pub characters: Vec<(u32, u32)>,
+    /// Pairs of words with one to three words between them: (hash, count), hashes ascending;
+    /// empty where they were not asked for.
+    pub near_pairs: Vec<(u32, u32)>,
 }
 
 impl Ngrams {
-    /// The n-grams of a text; at most its first 100,000 characters are looked at.
+    /// The n-grams of a text but its near pairs; at most its first 100,000 characters are looked
+    /// at.
     #[must_use]
     pub fn of(text: &str) -> Self {
-        let lower: Vec<char> = text
-            .chars()
-            .take(TEXT_CHARACTERS_MAX)
-            .flat_map(char::to_lowercase)
-            .collect();
+        let lower = lower_case(text);
+        Self::of_words(&hashed_words(&lower), &lower)
+    }
+
+    /// The n-grams of a text, near pairs too; at most its first 100,000 characters are looked at.
+    #[must_use]
+    pub fn with_near_pairs(text: &str) -> Self {
+        let lower = lower_case(text);
+        let words = hashed_words(&lower);
         Self {
-            words: counted(words(&lower)),
-            characters: counted(characters(&lower)),
+            near_pairs: counted(near_pairs(&words)),
+            ..Self::of_words(&words, &lower)
+        }
+    }
+
+    fn of_words(words: &[u64], lower: &[char]) -> Self {
+        Self {
+            words: counted(alone_and_paired(words)),
+            characters: counted(characters(lower)),
+            near_pairs: Vec::new(),
         }
     }
 }
 
-fn words(lower: &[char]) -> Vec<u32> {
+fn lower_case(text: &str) -> Vec<char> {
+    text.chars()
+        .take(TEXT_CHARACTERS_MAX)
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+fn hashed_words(lower: &[char]) -> Vec<u64> {
+    lower
+        .split(|c| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(|word| hash(WORD, word))
+        .collect()
+}
+
+fn alone_and_paired(words: &[u64]) -> Vec<u32> {
+    let alone = words.iter().map(|word| shortened(*word));
+    let paired = words
+        .windows(2)
+        .map(|pair| shortened(scramble(pair[0]) ^ pair[1]));
+    alone.chain(paired).collect()
+}
+
+fn near_pairs(words: &[u64]) -> Vec<u32> {
     let mut hashes = Vec::new();
-    let mut before = None;
-    for word in lower.split(|c| !c.is_alphanumeric()) {
-        if word.is_empty() {
-            continue;
-        }
-        let this = hash(WORD, word);
-        hashes.push(shortened(this));
-        if let Some(before) = before {
-            hashes.push(shortened(scramble(before) ^ this));
-        }
-        before = Some(this);
+    for (start, first) in words.iter().enumerate() {
+        let seconds = NEAR.filter_map(|apart| words.get(start + apart));
+        hashes.extend(seconds.map(|second| shortened(scramble(first ^ NEAR_PAIR) ^ second)));
     }
     hashes
 }
@@ -85,6 +121,8 @@ fn characters(lower: &[char]) -> Vec<u32> {
 /// Starting values of the hashes, so that the word `abc` and the characters `abc` differ.
 const WORD: u64 = 0x51f1_5b6d_93a4_02c7;
 const CHARACTER: u64 = 0xc2b2_ae3d_27d4_eb4f;
+/// Makes a near pair differ from a pair of neighbours.
+const NEAR_PAIR: u64 = 0x9e6c_63d0_876a_3f6b;
 
 fn hash(kind: u64, characters: &[char]) -> u64 {
     let step = |state: u64, &c: &char| {
@@ -131,6 +169,19 @@ mod tests {
     }
 
     #[test]
+    fn near_pairs_have_one_to_three_words_between_them() {
+        let ngrams = Ngrams::with_near_pairs("gold futures end the day higher");
+        // gold–end, –the, –day; futures–the, –day, –higher; end–day, –higher; the–higher.
+        assert_eq!(total(&ngrams.near_pairs), 9);
+        let without = Ngrams::of("gold futures end the day higher");
+        assert_eq!(
+            (ngrams.words, ngrams.characters),
+            (without.words, without.characters)
+        );
+        assert!(without.near_pairs.is_empty());
+    }
+
+    #[test]
     fn order_and_case_matter_as_they_should() {
         assert_eq!(Ngrams::of("Gold Falls"), Ngrams::of("gold falls"));
         assert_ne!(
@@ -143,8 +194,8 @@ mod tests {
     proptest! {
         #[test]
         fn hashes_ascend_strictly(text in ".{0,200}") {
-            let ngrams = Ngrams::of(&text);
-            for family in [ngrams.words, ngrams.characters] {
+            let ngrams = Ngrams::with_near_pairs(&text);
+            for family in [ngrams.words, ngrams.characters, ngrams.near_pairs] {
                 prop_assert!(family.windows(2).all(|pair| pair[0].0 < pair[1].0));
             }
         }

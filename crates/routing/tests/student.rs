@@ -197,6 +197,50 @@ fn out_of_fold_predictions_are_those_of_a_student_that_never_saw_the_record() {
     }
 }
 
+/// What happens to gold or to oil, with words between the thing and what happens to it: single
+/// words and neighbours say what is moved where, but not which of the two.
+fn movements(n: usize, seed: u64) -> Vec<(String, usize)> {
+    const BETWEEN: [&str; 4] = ["prices", "futures", "stocks", "contracts"];
+    let mut random = Random::new(seed);
+    let mut text = || {
+        let between: Vec<&str> = (0..2).map(|_| BETWEEN[random.below(4)]).collect();
+        let label = random.below(2);
+        let (gold, oil) = [("up", "down"), ("down", "up")][label];
+        let (a, b) = (between[0], between[1]);
+        let text = if random.below(2) == 0 {
+            format!("gold {a} {gold} today; oil {b} {oil} today")
+        } else {
+            format!("oil {a} {oil} today; gold {b} {gold} today")
+        };
+        (text, label)
+    };
+    (0..n).map(|_| text()).collect()
+}
+
+#[test]
+fn near_pairs_are_chosen_where_they_help_and_only_there() {
+    let chosen = |labels: &Labels, texts: &[(String, usize)]| {
+        let examples = examples(texts);
+        let options = StudentOptions::default().chosen_for(labels, &examples);
+        options.unwrap()
+    };
+    let moved = labels(&["up", "down"]);
+    let seen = movements(400, 1);
+    let options = chosen(&moved, &seen);
+    assert!(options.near_pairs);
+    let right = |options: &StudentOptions| {
+        let student = Student::train(&moved, &examples(&seen), options).unwrap();
+        let unseen = movements(400, 2);
+        let is_right = |(text, label): &&(String, usize)| student.predict(text).top().0 == *label;
+        unseen.iter().filter(is_right).count()
+    };
+    assert!(right(&options) > right(&StudentOptions::default()));
+    let topics = labels(&["card", "loan", "transfer"]);
+    assert!(!chosen(&topics, &texts(400, 1)).near_pairs);
+    let few = texts(60, 1);
+    assert_eq!(chosen(&topics, &few), StudentOptions::default());
+}
+
 #[test]
 fn every_cut_or_flipped_file_is_an_error() {
     let (_, student) = trained();
@@ -210,10 +254,10 @@ fn every_cut_or_flipped_file_is_an_error() {
         assert!(Student::from_bytes(&flipped).is_err(), "flipped at {at}");
     }
     let mut newer = bytes.clone();
-    newer[8] = 2;
+    newer[8] = 3;
     assert_eq!(
         Student::from_bytes(&newer),
-        Err(StudentFileError::Version(2))
+        Err(StudentFileError::Version(3))
     );
     assert_eq!(
         Student::from_bytes(b"GGUF"),

@@ -204,7 +204,8 @@ fn student_odds(
     let options = StudentOptions {
         seed,
         ..StudentOptions::default()
-    };
+    }
+    .chosen_for(&labels, &examples)?;
     let student = Student::train(&labels, &examples, &options)?;
     let folds = Folds::new(examples.len(), 5, seed)?;
     let odds = |p: &domain::LabelProbabilities| -> Odds {

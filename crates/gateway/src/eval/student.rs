@@ -110,6 +110,7 @@ fn test_parts(
         let train = drawn(train, args);
         let seen: Vec<Example<'_>> = train.iter().map(|&i| examples[i]).collect();
         let start = Instant::now();
+        let options = options.clone().chosen_for(&labels, &seen)?;
         let student = Student::train(&labels, &seen, &options)?;
         seconds_train += start.elapsed().as_secs_f64();
         let start = Instant::now();

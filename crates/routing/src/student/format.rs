@@ -1,7 +1,7 @@
 //! A student as a file.
 //!
 //! Little-endian, in this order: magic `TGSTUDNT`, version (u32), options (f64, u32, u32, u32,
-//! u64), number of labels (u32) and for each its name, a byte that says whether a definition
+//! u8, u64), number of labels (u32) and for each its name, a byte that says whether a definition
 //! follows, the definition, and its support (u32); number of features (u32), their hashes (u32
 //! each, ascending), their rarities (f32 each), the weights (f32 each, features + 1 rows of
 //! labels); last a 64-bit FNV-1a checksum of all bytes before it. Texts are a length (u32) and
@@ -14,7 +14,7 @@ use super::vocabulary::Vocabulary;
 use super::{Student, StudentOptions};
 
 const MAGIC: &[u8; 8] = b"TGSTUDNT";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Largest size of a weight or rarity that is believed; keeps every score finite.
 const WEIGHT_MAX: f32 = 1e6;
@@ -26,7 +26,7 @@ pub enum StudentFileError {
     #[error("not a student file; train the student again")]
     NotAStudent,
     /// Another version of the format.
-    #[error("student file of version {0}, but only version 1 can be read; train the student again")]
+    #[error("student file of version {0}, but only version 2 can be read; train the student again")]
     Version(u32),
     /// They were cut or changed.
     #[error("student file is damaged: {0}; train the student again")]
@@ -44,6 +44,7 @@ impl Student {
         bytes.extend_from_slice(&self.options.rounds_max.to_le_bytes());
         bytes.extend_from_slice(&self.options.min_documents.to_le_bytes());
         bytes.extend_from_slice(&self.options.features_max.to_le_bytes());
+        bytes.push(u8::from(self.options.near_pairs));
         bytes.extend_from_slice(&self.options.seed.to_le_bytes());
         put_count(&mut bytes, self.labels.len());
         for (label, support) in self.labels.iter().zip(&self.support) {
@@ -134,6 +135,14 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
+    fn flag(&mut self, otherwise: &'static str) -> Result<bool, StudentFileError> {
+        match self.array::<1>()? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            _ => Err(StudentFileError::Damaged(otherwise)),
+        }
+    }
+
     fn count(&mut self) -> Result<usize, StudentFileError> {
         self.u32().map(|count| count as usize)
     }
@@ -171,6 +180,7 @@ impl<'a> Reader<'a> {
             rounds_max: self.u32()?,
             min_documents: self.u32()?,
             features_max: self.u32()?,
+            near_pairs: self.flag("an option is neither yes nor no")?,
             seed: u64::from_le_bytes(self.array()?),
         };
         options
@@ -205,15 +215,8 @@ impl<'a> Reader<'a> {
         let (mut labels, mut support) = (Vec::new(), Vec::new());
         for _ in 0..n_labels {
             let name = self.text()?;
-            let definition = match self.array::<1>()? {
-                [0] => None,
-                [1] => Some(self.text()?),
-                _ => {
-                    return Err(StudentFileError::Damaged(
-                        "a label's definition is neither there nor not",
-                    ));
-                }
-            };
+            let defined = self.flag("a label's definition is neither there nor not")?;
+            let definition = defined.then(|| self.text()).transpose()?;
             labels.push(Label { name, definition });
             support.push(self.u32()?);
         }

@@ -5,6 +5,7 @@
 //! thousand documents in a second on one core and answers in microseconds; from about a thousand
 //! labels up it is often better than a prompted frontier model.
 
+mod choice;
 mod format;
 mod training;
 mod vocabulary;
@@ -13,6 +14,8 @@ use domain::{LabelProbabilities, Labels};
 
 pub use format::StudentFileError;
 use vocabulary::Vocabulary;
+
+use crate::ngrams::Ngrams;
 
 /// A text with the index of its right label.
 #[derive(Clone, Copy)]
@@ -35,6 +38,10 @@ pub struct StudentOptions {
     pub min_documents: u32,
     /// Most n-grams that are learned, at least 1; the most frequent are kept.
     pub features_max: u32,
+    /// Whether pairs of words that stand near each other are learned too, beside neighbours: it
+    /// helps where a text is about several things and hurts where single words say it all;
+    /// [`StudentOptions::chosen_for`] finds out.
+    pub near_pairs: bool,
     /// Orders the examples in each round.
     pub seed: u64,
 }
@@ -46,6 +53,7 @@ impl Default for StudentOptions {
             rounds_max: 40,
             min_documents: 2,
             features_max: 1 << 18,
+            near_pairs: false,
             seed: 1,
         }
     }
@@ -126,10 +134,7 @@ impl Student {
     ) -> Result<Self, TrainError> {
         options.check()?;
         let support = support(labels.len(), examples)?;
-        let texts: Vec<_> = examples
-            .iter()
-            .map(|e| crate::ngrams::Ngrams::of(e.text))
-            .collect();
+        let texts: Vec<_> = examples.iter().map(|e| options.ngrams(e.text)).collect();
         let vocabulary = Vocabulary::learn(&texts, options);
         if vocabulary.len() == 0 {
             return Err(TrainError::NothingInCommon {
@@ -154,7 +159,7 @@ impl Student {
     /// A probability for each label.
     #[must_use]
     pub fn predict(&self, text: &str) -> LabelProbabilities {
-        let ngrams = crate::ngrams::Ngrams::of(text);
+        let ngrams = self.options.ngrams(text);
         let mut scores = vec![0.0_f32; self.labels.len()];
         for (feature, value) in self.vocabulary.encode(&ngrams) {
             training::add_scaled(&mut scores, self.row(feature as usize), value);
@@ -202,6 +207,15 @@ impl Student {
 }
 
 impl StudentOptions {
+    /// The n-grams of a text that are learned.
+    fn ngrams(&self, text: &str) -> Ngrams {
+        if self.near_pairs {
+            Ngrams::with_near_pairs(text)
+        } else {
+            Ngrams::of(text)
+        }
+    }
+
     fn check(&self) -> Result<(), TrainError> {
         let fault = |option, value: String, range| {
             Err(TrainError::Option {

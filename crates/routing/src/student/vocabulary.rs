@@ -4,6 +4,10 @@ use super::StudentOptions;
 use crate::elementary::ln;
 use crate::ngrams::Ngrams;
 
+/// The length of a text's near pairs as a vector, where its words and its characters have length
+/// 1 each: less, because most of them mean nothing.
+const NEAR_PAIRS_LENGTH: f32 = 0.7;
+
 /// The n-grams that were frequent enough in training.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Vocabulary {
@@ -18,7 +22,12 @@ impl Vocabulary {
     pub(super) fn learn(texts: &[Ngrams], options: &StudentOptions) -> Self {
         let mut seen: Vec<u32> = texts
             .iter()
-            .flat_map(|text| text.words.iter().chain(&text.characters))
+            .flat_map(|text| {
+                text.words
+                    .iter()
+                    .chain(&text.characters)
+                    .chain(&text.near_pairs)
+            })
             .map(|&(hash, _)| hash)
             .collect();
         seen.sort_unstable();
@@ -49,15 +58,20 @@ impl Vocabulary {
     }
 
     /// The features of a text and their values, and last the constant: feature `len()`, value 1.
-    /// Each family of n-grams has length 1 as a vector, or 0 where none is known.
+    /// Each family of n-grams has its length as a vector, or 0 where none is known.
     pub(super) fn encode(&self, text: &Ngrams) -> Vec<(u32, f32)> {
-        let mut row = Vec::with_capacity(text.words.len() + text.characters.len() + 1);
-        for family in [&text.words, &text.characters] {
+        let n_ngrams = text.words.len() + text.characters.len() + text.near_pairs.len();
+        let mut row = Vec::with_capacity(n_ngrams + 1);
+        for (family, length) in [
+            (&text.words, 1.0),
+            (&text.characters, 1.0),
+            (&text.near_pairs, NEAR_PAIRS_LENGTH),
+        ] {
             let first = row.len();
             self.encode_family(family, &mut row);
             let square: f32 = row[first..].iter().map(|(_, value)| value * value).sum();
             let scale = if square > 0.0 {
-                1.0 / square.sqrt()
+                length / square.sqrt()
             } else {
                 0.0
             };
