@@ -217,7 +217,24 @@ pub enum RequestError {
         /// What the template engine said, without the messages' text.
         message: String,
     },
-    /// The caller's [`crate::Cancel`] was set.
+    /// More keys and values than an engine's memory holds.
+    #[error(
+        "{model}: the request may need {} for its keys and values and the engine has {}; shorten \
+         the prompt or give the engine more memory",
+        gigabytes(*needed_bytes), gigabytes(*kv_bytes)
+    )]
+    MemoryExceeded {
+        /// The model's name.
+        model: String,
+        /// What the request may need.
+        needed_bytes: u64,
+        /// What there is.
+        kv_bytes: u64,
+    },
+    /// The computation broke off by a fault of the engine's.
+    #[error("the engine broke on a step that this request took part in; please report it")]
+    Broken,
+    /// The caller's [`crate::Cancel`] was set, or the engine was closed.
     #[error("cancelled")]
     Cancelled,
 }

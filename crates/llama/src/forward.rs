@@ -7,11 +7,12 @@
 use crate::cancel::Cancel;
 use crate::error::RequestError;
 use crate::kernels::{
-    Activations, AddAssign, Attention, Compute, Forms, KvBlocks, LANES, Lanes, Matrix, Panel,
-    Product, Queries, RmsNorm, SwiGlu, Team, multiply,
+    Activations, AddAssign, Attention, Compute, Forms, Instructions, KvBlocks, LANES, Lanes,
+    Matrix, Panel, Product, Queries, RmsNorm, SwiGlu, Team, multiply,
 };
 use crate::kv_cache::{HeadPages, KvCache, OpenPage};
 use crate::model::{Layer, Model};
+use crate::probability::log_normaliser;
 use crate::tokenizer::TokenId;
 use std::ops::Range;
 
@@ -426,6 +427,39 @@ impl Forward<'_> {
         scratch.input.prepare(self.compute(), shape, &mut [], fill);
         let products = vec![product(&layer.w_down, &mut scratch.delta)];
         multiply(self.compute(), &scratch.input, products);
+    }
+}
+
+/// Rows of logits, from one of a panel's on.
+#[derive(Clone, Copy)]
+pub(crate) struct Logits<'a> {
+    pub(crate) panel: &'a Panel,
+    pub(crate) first: usize,
+    pub(crate) instructions: Instructions,
+    pub(crate) team: &'a Team,
+}
+
+impl Logits<'_> {
+    /// For each row, the log-probabilities of the tokens wanted of it.
+    pub(crate) fn log_probabilities(&self, wanted: &[Vec<TokenId>]) -> Vec<Vec<f64>> {
+        let panel = self.panel;
+        let mut found: Vec<Vec<f64>> = vec![Vec::new(); wanted.len()];
+        let jobs = found.iter_mut().zip(wanted).zip(self.first..);
+        let work =
+            |(): &mut (), ((found, wanted), row): ((&mut Vec<f64>, &Vec<TokenId>), usize)| {
+                let normaliser = log_normaliser(self.instructions, panel.row(row), panel.width());
+                let of = |token: &TokenId| f64::from(panel.at(row, *token as usize)) - normaliser;
+                found.extend(wanted.iter().map(of));
+            };
+        self.team.each(jobs, || (), work);
+        found
+    }
+
+    /// A row, (vocabulary).
+    pub(crate) fn row(&self, row: usize) -> Vec<f32> {
+        let mut to = vec![0.0; self.panel.width()];
+        self.panel.copy(self.first + row, 0, &mut to);
+        to
     }
 }
 

@@ -1,6 +1,7 @@
 //! Continuing a prompt.
 
 use crate::error::RequestError;
+use crate::model::Model;
 use crate::sampling::{Sampler, Sampling};
 use crate::session::Session;
 use crate::tokenizer::{TextStream, TokenId};
@@ -95,69 +96,147 @@ impl Session {
     ) -> Result<Generated, RequestError> {
         self.continue_from(prompt)?;
         let model = std::sync::Arc::clone(self.model());
-        let tokenizer = model.tokenizer();
-        let ends = tokenizer.special();
+        let mut writing = Writing::new(&model, options.clone(), rules.clone());
+        while writing.goes_on() {
+            self.logits()?;
+            let next = writing.write(&model, self.last_logits(), self.tokens());
+            let piece = writing.piece();
+            if !piece.is_empty() && on_text(piece).is_break() {
+                writing.stop();
+                break;
+            }
+            match next {
+                Some(token) => self.prefill(&[token])?,
+                None => break,
+            }
+        }
+        Ok(writing.generated())
+    }
+}
+
+/// A text that is being written, token by token.
+pub(crate) struct Writing {
+    options: GenerationOptions,
+    sampler: Sampler,
+    stream: TextStream,
+    text: HeldText,
+    generated: Generated,
+    ended: bool,
+    /// Most tokens that can be read.
+    context_tokens: usize,
+}
+
+impl Writing {
+    pub(crate) fn new(model: &Model, options: GenerationOptions, rules: Sampling) -> Self {
         let temperature = if options.temperature > 0.0 {
             options.temperature
         } else {
             0.0
         };
-        let mut sampler = Sampler::new(rules, (temperature, options.seed), model.instructions());
-        let mut stream = TextStream::new();
-        let mut text = HeldText::new(&options.stop);
-        let mut generated = Generated {
-            text: String::new(),
-            tokens: Vec::new(),
-            log_probabilities: Vec::new(),
-            alternatives: Vec::new(),
-            finish: FinishReason::Length,
-        };
-        while generated.tokens.len() < options.max_tokens {
-            self.logits()?;
-            let chosen = sampler.choose(self.last_logits(), self.tokens());
-            let token = chosen.token;
-            generated.tokens.push(token);
-            generated.log_probabilities.push(chosen.log_probability);
-            generated.alternatives.push(chosen.alternatives);
-            if Some(token) == ends.eot || Some(token) == ends.eos {
-                generated.finish = FinishReason::EndOfAnswer;
-                break;
-            }
-            let stopped = text.push(&stream.push(tokenizer, token));
-            if stopped || text.give(&mut on_text).is_break() {
-                generated.finish = if stopped {
-                    FinishReason::StopText
-                } else {
-                    FinishReason::Caller
-                };
-                break;
-            }
-            let room = self.tokens().len() < model.config().context_tokens;
-            if !room || generated.tokens.len() == options.max_tokens {
-                break;
-            }
-            self.prefill(&[token])?;
+        Self {
+            sampler: Sampler::new(rules, (temperature, options.seed), model.instructions()),
+            stream: TextStream::new(),
+            text: HeldText::new(&options.stop),
+            options,
+            generated: Generated {
+                text: String::new(),
+                tokens: Vec::new(),
+                log_probabilities: Vec::new(),
+                alternatives: Vec::new(),
+                finish: FinishReason::Length,
+            },
+            ended: false,
+            context_tokens: model.config().context_tokens,
         }
-        let ended_here = !matches!(
-            generated.finish,
-            FinishReason::StopText | FinishReason::Caller
-        );
-        if ended_here && text.push(&stream.finish()) {
+    }
+
+    /// The same, ended before more than `tokens` tokens are read.
+    pub(crate) fn within(mut self, tokens: usize) -> Self {
+        self.context_tokens = self.context_tokens.min(tokens);
+        self
+    }
+
+    /// Whether a token is to be chosen.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.ended && self.generated.tokens.len() < self.options.max_tokens
+    }
+
+    /// Most tokens that are still to be written after `read` tokens.
+    pub(crate) fn left(&self, read: usize) -> usize {
+        let wanted = self.options.max_tokens - self.generated.tokens.len();
+        wanted.min(self.context_tokens.saturating_sub(read) + 1)
+    }
+
+    /// Chooses the token after `read`, whose logits are given. Gives it back where it is to be
+    /// read and more is to come.
+    pub(crate) fn write(
+        &mut self,
+        model: &Model,
+        logits: &[f32],
+        read: &[TokenId],
+    ) -> Option<TokenId> {
+        let chosen = self.sampler.choose(logits, read);
+        let token = chosen.token;
+        let generated = &mut self.generated;
+        generated.tokens.push(token);
+        generated.log_probabilities.push(chosen.log_probability);
+        generated.alternatives.push(chosen.alternatives);
+        let ends = model.tokenizer().special();
+        let mut ended = true;
+        if Some(token) == ends.eot || Some(token) == ends.eos {
+            generated.finish = FinishReason::EndOfAnswer;
+        } else if self.text.push(&self.stream.push(model.tokenizer(), token)) {
             generated.finish = FinishReason::StopText;
+        } else {
+            ended = read.len() >= self.context_tokens
+                || generated.tokens.len() >= self.options.max_tokens;
         }
-        text.hold_back_no_more();
-        if generated.finish != FinishReason::Caller {
-            // It ends here whatever the caller says to the last piece.
-            let _ = text.give(&mut on_text);
+        if ended {
+            self.end();
         }
-        generated.text = text.into_text();
-        Ok(generated)
+        (!ended).then_some(token)
+    }
+
+    /// The text that was not given before and that no stop text can take back any more.
+    pub(crate) fn piece(&mut self) -> &str {
+        self.text.give()
+    }
+
+    /// Ends it by the caller's wish, if it has not ended by itself.
+    pub(crate) fn stop(&mut self) {
+        if !self.ended {
+            self.generated.finish = FinishReason::Caller;
+            self.ended = true;
+        }
+    }
+
+    fn end(&mut self) {
+        let rest = std::mem::take(&mut self.stream).finish();
+        let stopped = self.generated.finish == FinishReason::StopText;
+        if !stopped && self.text.push(&rest) {
+            self.generated.finish = FinishReason::StopText;
+        }
+        self.text.hold_back_no_more();
+        self.ended = true;
+    }
+
+    /// Tokens written.
+    pub(crate) fn written(&self) -> usize {
+        self.generated.tokens.len()
+    }
+
+    /// What was written.
+    pub(crate) fn generated(&self) -> Generated {
+        Generated {
+            text: self.text.text.clone(),
+            ..self.generated.clone()
+        }
     }
 }
 
 /// Generated text, of which the end is held back while it may be the beginning of a stop text.
-struct HeldText<'a> {
-    stops: &'a [String],
+struct HeldText {
+    stops: Vec<String>,
     text: String,
     /// Bytes given to the caller.
     given: usize,
@@ -165,28 +244,23 @@ struct HeldText<'a> {
     safe: usize,
 }
 
-impl<'a> HeldText<'a> {
-    fn new(stops: &'a [String]) -> Self {
+impl HeldText {
+    fn new(stops: &[String]) -> Self {
+        let stops = stops.iter().filter(|stop| !stop.is_empty());
         Self {
-            stops,
+            stops: stops.cloned().collect(),
             text: String::new(),
             given: 0,
             safe: 0,
         }
     }
 
-    fn stops(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.stops
-            .iter()
-            .map(String::as_str)
-            .filter(|stop| !stop.is_empty())
-    }
-
     /// Adds text; true where a stop text came up, which is then cut off with what follows it.
     fn push(&mut self, more: &str) -> bool {
         self.text.push_str(more);
         let found = self
-            .stops()
+            .stops
+            .iter()
             .filter_map(|stop| Some(self.safe + self.text[self.safe..].find(stop)?));
         if let Some(at) = found.min() {
             self.text.truncate(at);
@@ -194,7 +268,8 @@ impl<'a> HeldText<'a> {
             return true;
         }
         let longest = self
-            .stops()
+            .stops
+            .iter()
             .map(|stop| self.beginning_at_the_end(stop))
             .max();
         self.safe = self.text.len() - longest.unwrap_or(0);
@@ -215,17 +290,10 @@ impl<'a> HeldText<'a> {
         self.safe = self.text.len();
     }
 
-    /// Gives the caller what is safe and new.
-    fn give(&mut self, on_text: &mut impl FnMut(&str) -> ControlFlow<()>) -> ControlFlow<()> {
-        if self.safe <= self.given {
-            return ControlFlow::Continue(());
-        }
-        let piece = &self.text[self.given..self.safe];
+    /// What is safe and was not given before.
+    fn give(&mut self) -> &str {
+        let from = self.given.min(self.safe);
         self.given = self.safe;
-        on_text(piece)
-    }
-
-    fn into_text(self) -> String {
-        self.text
+        &self.text[from..self.safe]
     }
 }

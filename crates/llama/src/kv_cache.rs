@@ -16,6 +16,10 @@
 
 use crate::kernels::{HalfLanes, KvBlocks, KvLanes, LANES, Lanes};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Positions of a page.
+pub(crate) const PAGE: usize = LANES;
 
 /// The sizes of a page, the same for all pages of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +56,11 @@ impl PageShape {
             .fold(number, |product: usize, n| product.saturating_mul(*n))
     }
 
+    /// Bytes of a page.
+    pub(crate) fn page_bytes(self) -> usize {
+        self.position_bytes().saturating_mul(PAGE)
+    }
+
     fn lanes_per_head(self) -> usize {
         self.head_dim + LANES * self.value_chunks()
     }
@@ -65,23 +74,96 @@ impl PageShape {
     }
 }
 
+/// Counts the pages that are there, of all caches that were given it: a page that several share
+/// counts once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PageCount(Arc<AtomicUsize>);
+
+impl PageCount {
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn one_more(&self) -> Self {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        self.clone()
+    }
+}
+
+/// The keys and values of sixteen positions.
+struct Page<L> {
+    lanes: Vec<L>,
+    counted: PageCount,
+}
+
+impl<L: KvLanes> Page<L> {
+    fn new(lanes: usize, count: &PageCount) -> Self {
+        Self {
+            lanes: vec![L::ZERO; lanes],
+            counted: count.one_more(),
+        }
+    }
+}
+
+impl<L: Clone> Clone for Page<L> {
+    fn clone(&self) -> Self {
+        Self {
+            lanes: self.lanes.clone(),
+            counted: self.counted.one_more(),
+        }
+    }
+}
+
+impl<L> Drop for Page<L> {
+    fn drop(&mut self) {
+        self.counted.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A page that other caches may begin with.
+#[derive(Clone)]
+pub(crate) struct SharedPage(Shared);
+
+#[derive(Clone)]
+enum Shared {
+    Half(Arc<Page<HalfLanes>>),
+    Single(Arc<Page<Lanes>>),
+}
+
+impl SharedPage {
+    /// Whether nobody else has it.
+    pub(crate) fn is_unused(&self) -> bool {
+        let holders = match &self.0 {
+            Shared::Half(page) => Arc::strong_count(page),
+            Shared::Single(page) => Arc::strong_count(page),
+        };
+        holders == 1
+    }
+}
+
 /// One sequence's keys and values.
 #[derive(Clone)]
 pub(crate) struct KvCache {
     shape: PageShape,
     pages: Pages,
     len: usize,
+    count: PageCount,
 }
 
 /// Pages of one precision or the other.
 #[derive(Clone)]
 enum Pages {
-    Half(Vec<Arc<Vec<HalfLanes>>>),
-    Single(Vec<Arc<Vec<Lanes>>>),
+    Half(Vec<Arc<Page<HalfLanes>>>),
+    Single(Vec<Arc<Page<Lanes>>>),
 }
 
 impl KvCache {
     pub(crate) fn new(shape: PageShape) -> Self {
+        Self::counted(shape, &PageCount::default())
+    }
+
+    /// A cache whose pages are counted.
+    pub(crate) fn counted(shape: PageShape, count: &PageCount) -> Self {
         let pages = match shape.precision {
             Precision::Half => Pages::Half(Vec::new()),
             Precision::Single => Pages::Single(Vec::new()),
@@ -90,6 +172,7 @@ impl KvCache {
             shape,
             pages,
             len: 0,
+            count: count.clone(),
         }
     }
 
@@ -100,12 +183,24 @@ impl KvCache {
 
     /// Makes room for `count` more positions; they count as filled after [`KvCache::advance`].
     pub(crate) fn reserve(&mut self, count: usize) {
-        let (first, last) = (self.len / LANES, (self.len + count).div_ceil(LANES));
+        let range = self.len / LANES..(self.len + count).div_ceil(LANES);
         let lanes = self.shape.lanes();
         match &mut self.pages {
-            Pages::Half(pages) => reserve(pages, first..last, lanes),
-            Pages::Single(pages) => reserve(pages, first..last, lanes),
+            Pages::Half(pages) => reserve(pages, range, (lanes, &self.count)),
+            Pages::Single(pages) => reserve(pages, range, (lanes, &self.count)),
         }
+    }
+
+    /// Pages that [`KvCache::reserve`] would make.
+    pub(crate) fn new_pages(&self, count: usize) -> usize {
+        if count == 0 {
+            return 0;
+        }
+        let (there, open_is_shared) = match &self.pages {
+            Pages::Half(pages) => (pages.len(), open_is_shared(pages, self.len)),
+            Pages::Single(pages) => (pages.len(), open_is_shared(pages, self.len)),
+        };
+        (self.len + count).div_ceil(LANES).saturating_sub(there) + usize::from(open_is_shared)
     }
 
     pub(crate) fn advance(&mut self, count: usize) {
@@ -122,6 +217,35 @@ impl KvCache {
         }
     }
 
+    /// The page of this number, to be shared.
+    pub(crate) fn page(&self, index: usize) -> SharedPage {
+        SharedPage(match &self.pages {
+            Pages::Half(pages) => Shared::Half(Arc::clone(&pages[index])),
+            Pages::Single(pages) => Shared::Single(Arc::clone(&pages[index])),
+        })
+    }
+
+    /// Puts a page with the same contents in the place of this one.
+    pub(crate) fn replace_page(&mut self, index: usize, page: &SharedPage) {
+        match (&mut self.pages, &page.0) {
+            (Pages::Half(pages), Shared::Half(page)) => pages[index] = Arc::clone(page),
+            (Pages::Single(pages), Shared::Single(page)) => pages[index] = Arc::clone(page),
+            _ => unreachable!("one model's pages have one precision"),
+        }
+    }
+
+    /// Takes over the first `positions` positions of another's page after whole pages of its own.
+    pub(crate) fn push(&mut self, page: &SharedPage, positions: usize) {
+        debug_assert_eq!(self.len % PAGE, 0, "pages follow whole pages");
+        self.truncate(self.len);
+        match (&mut self.pages, &page.0) {
+            (Pages::Half(pages), Shared::Half(page)) => pages.push(Arc::clone(page)),
+            (Pages::Single(pages), Shared::Single(page)) => pages.push(Arc::clone(page)),
+            _ => unreachable!("one model's pages have one precision"),
+        }
+        self.len += positions;
+    }
+
     /// The pages of the positions reserved but not filled, to be written independently.
     pub(crate) fn open_pages(&mut self) -> Vec<OpenPage<'_>> {
         let (shape, filled) = (self.shape, self.len);
@@ -132,13 +256,13 @@ impl KvCache {
         match &mut self.pages {
             Pages::Half(pages) => {
                 for (i, page) in pages.iter_mut().enumerate().skip(first) {
-                    let room = Arc::get_mut(page).map(|page| Room::Half(page));
+                    let room = Arc::get_mut(page).map(|page| Room::Half(&mut page.lanes));
                     open.extend(OpenPage::new(shape, positions(i), room));
                 }
             }
             Pages::Single(pages) => {
                 for (i, page) in pages.iter_mut().enumerate().skip(first) {
-                    let room = Arc::get_mut(page).map(|page| Room::Single(page));
+                    let room = Arc::get_mut(page).map(|page| Room::Single(&mut page.lanes));
                     open.extend(OpenPage::new(shape, positions(i), room));
                 }
             }
@@ -164,14 +288,26 @@ impl KvCache {
     }
 }
 
-fn reserve<L: KvLanes>(pages: &mut Vec<Arc<Vec<L>>>, range: std::ops::Range<usize>, lanes: usize) {
+fn reserve<L: KvLanes>(
+    pages: &mut Vec<Arc<Page<L>>>,
+    range: std::ops::Range<usize>,
+    (lanes, count): (usize, &PageCount),
+) {
     while pages.len() < range.end {
-        pages.push(Arc::new(vec![L::ZERO; lanes]));
+        pages.push(Arc::new(Page::new(lanes, count)));
     }
     // The copies, if any, are made here and not in the middle of a layer.
     for page in &mut pages[range] {
         Arc::make_mut(page);
     }
+}
+
+/// Whether the page that is filled in part belongs to others too.
+fn open_is_shared<L>(pages: &[Arc<Page<L>>], len: usize) -> bool {
+    let open = pages
+        .get(len / LANES)
+        .filter(|_| !len.is_multiple_of(LANES));
+    open.is_some_and(|page| Arc::strong_count(page) > 1)
 }
 
 /// A page that is being filled.
@@ -246,7 +382,7 @@ pub(crate) enum HeadPages<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct HeadLanes<'a, L> {
     shape: PageShape,
-    pages: &'a [Arc<Vec<L>>],
+    pages: &'a [Arc<Page<L>>],
     offset: usize,
 }
 
@@ -255,12 +391,12 @@ impl<L: KvLanes> KvBlocks for HeadLanes<'_, L> {
 
     #[inline(always)]
     fn keys(&self, page: usize) -> &[L] {
-        &self.pages[page][self.offset..][..self.shape.head_dim]
+        &self.pages[page].lanes[self.offset..][..self.shape.head_dim]
     }
 
     #[inline(always)]
     fn values(&self, page: usize) -> &[L] {
         let start = self.offset + self.shape.head_dim;
-        &self.pages[page][start..][..LANES * self.shape.value_chunks()]
+        &self.pages[page].lanes[start..][..LANES * self.shape.value_chunks()]
     }
 }

@@ -11,6 +11,8 @@
 //!                                              │ └ kv_cache┘
 //!                                              ├─► scoring   how probable is each of these labels?
 //!                                              └─► generate  what comes next?
+//!
+//!  engine: many such requests at once, on one model
 //! ```
 //!
 //! Two promises shape the code. *The same input gives the same bits*, whatever is computed beside
@@ -35,6 +37,7 @@
 
 mod cancel;
 mod chat_template;
+mod engine;
 mod error;
 mod forward;
 mod generate;
@@ -53,6 +56,10 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub use cancel::Cancel;
 pub use chat_template::{ChatMessage, ChatTemplate, Role};
+pub use engine::{
+    Answer, Answered, Engine, EngineOptions, EngineStats, Event, Outcome, Refused, Request, Tenant,
+    Work,
+};
 pub use error::{MemoryNeed, ModelError, Place, RequestError};
 pub use generate::{FinishReason, Generated, GenerationOptions};
 pub use kernels::Instructions;

@@ -62,8 +62,8 @@ pub(crate) struct Chosen {
 }
 
 /// Chooses tokens, the same ones from the same seed and logits.
-pub(crate) struct Sampler<'a> {
-    rules: &'a Sampling,
+pub(crate) struct Sampler {
+    rules: Sampling,
     temperature: f64,
     random: SplitMix64,
     instructions: Instructions,
@@ -74,10 +74,10 @@ pub(crate) struct Sampler<'a> {
 /// A token that may be chosen, and its logit or its weight.
 type Candidate = (TokenId, f64);
 
-impl<'a> Sampler<'a> {
+impl Sampler {
     /// `temperature` 0 always chooses the most probable token.
     pub(crate) fn new(
-        rules: &'a Sampling,
+        rules: Sampling,
         (temperature, seed): (f64, u64),
         instructions: Instructions,
     ) -> Self {
@@ -118,7 +118,7 @@ impl<'a> Sampler<'a> {
 
     /// The logits after biases and penalties.
     fn adjusted(&self, logits: &[f32], read: &[TokenId]) -> Vec<f32> {
-        let rules = self.rules;
+        let rules = &self.rules;
         let mut adjusted = logits.to_vec();
         for (token, bias) in &rules.logit_bias {
             if let Some(logit) = adjusted.get_mut(*token as usize) {

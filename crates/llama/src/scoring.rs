@@ -14,6 +14,7 @@
 use crate::cancel::Cancel;
 use crate::chat_template::ChatMessage;
 use crate::error::RequestError;
+use crate::forward::{Logits, Sequence};
 use crate::kv_cache::KvCache;
 use crate::model::Model;
 use crate::session::Session;
@@ -77,17 +78,8 @@ impl LabelScorer {
         labels: &[&str],
     ) -> Result<LabelScores, RequestError> {
         let model = Arc::clone(self.model());
-        let tokenizer = model.tokenizer();
-        let template = model
-            .chat_template()
-            .ok_or_else(|| RequestError::NoChatTemplate {
-                model: model.name().to_owned(),
-            })?;
-        let prompt = template.encode(tokenizer, messages)?;
-        let labels: Vec<Vec<TokenId>> = labels
-            .iter()
-            .map(|label| tokenizer.encode(label, SpecialTokens::Plain))
-            .collect();
+        let prompt = model.encode_chat(messages)?;
+        let labels = encode_labels(&model, labels);
         self.score(&prompt, &labels)
     }
 
@@ -106,80 +98,197 @@ impl LabelScorer {
         prompt: &[TokenId],
         labels: &[Vec<TokenId>],
     ) -> Result<LabelScores, RequestError> {
-        let labels = distinct(labels, self.model())?;
-        for label in &labels {
-            // The last token is only predicted, never read.
-            self.session
-                .check(&label[..label.len() - 1], prompt.len())?;
-            self.session.check(&label[label.len() - 1..], 0)?;
-        }
+        let mut tree = LabelTree::new(labels, self.model())?;
+        tree.check(
+            |tokens, after| self.session.check(tokens, after),
+            prompt.len(),
+        )?;
         let cached_tokens = self.session.continue_from(prompt)?;
-        let mut log_probabilities = vec![0.0; labels.len()];
-        let firsts: Vec<TokenId> = labels.iter().map(|label| label[0]).collect();
-        let root = Branch {
-            labels: (0..labels.len()).collect(),
-            depth: 0,
-            cache: self.session.cache().clone(),
-            next: self.session.log_probabilities(&firsts)?,
-        };
-        let mut level = vec![root];
-        while !level.is_empty() {
-            let twigs = twigs(level, &labels, &mut log_probabilities);
-            level = self.grow(twigs, &labels, &mut log_probabilities)?;
+        let next = self.session.log_probabilities(&tree.firsts())?;
+        tree.begin(self.session.cache(), next);
+        while tree.has_more() {
+            self.session.read_labels(&mut tree)?;
         }
         Ok(LabelScores {
-            log_probabilities,
+            log_probabilities: tree.log_probabilities,
             prompt_tokens: prompt.len(),
             cached_tokens,
         })
     }
+}
 
-    /// Reads the tokens of all twigs together, counts those that have no choice, and gives back
-    /// the places where labels part.
-    fn grow(
-        &mut self,
-        twigs: Vec<Twig>,
-        labels: &[Vec<TokenId>],
-        log_probabilities: &mut [f64],
-    ) -> Result<Vec<Branch>, RequestError> {
-        if twigs.is_empty() {
-            return Ok(Vec::new());
+impl Session {
+    /// Reads what the tree wants read now; this sequence stays as it is.
+    fn read_labels(&mut self, tree: &mut LabelTree) -> Result<(), RequestError> {
+        let (forward, scratch) = self.forward();
+        let outputs = forward.run(&mut tree.sequences(usize::MAX), scratch)?;
+        tree.take(&Logits {
+            panel: forward.logits(&outputs, scratch),
+            first: 0,
+            instructions: forward.model.instructions,
+            team: forward.team,
+        });
+        Ok(())
+    }
+}
+
+/// Labels after a prompt, as a tree of the tokens that they share, on the way to their scores.
+pub(crate) struct LabelTree {
+    /// None begins another.
+    labels: Vec<Vec<TokenId>>,
+    log_probabilities: Vec<f64>,
+    /// What is to be read before the tree grows on.
+    twigs: Vec<Twig>,
+}
+
+impl LabelTree {
+    pub(crate) fn new(labels: &[Vec<TokenId>], model: &Model) -> Result<Self, RequestError> {
+        let labels = distinct(labels, model)?;
+        Ok(Self {
+            log_probabilities: vec![0.0; labels.len()],
+            labels,
+            twigs: Vec::new(),
+        })
+    }
+
+    /// Asks `check` whether the labels' tokens may follow a prompt of so many tokens.
+    pub(crate) fn check(
+        &self,
+        check: impl Fn(&[TokenId], usize) -> Result<(), RequestError>,
+        prompt: usize,
+    ) -> Result<(), RequestError> {
+        for label in &self.labels {
+            // The last token is only predicted, never read.
+            let (last, read) = label.split_last().unwrap_or((&0, &[]));
+            check(read, prompt)?;
+            check(&[*last], 0)?;
         }
-        let chain = |twig: &Twig| twig.from..twig.to;
-        let mut chains: Vec<(KvCache, &[TokenId])> = twigs
+        Ok(())
+    }
+
+    /// Most tokens that are read for each label.
+    pub(crate) fn depths(&self) -> impl Iterator<Item = usize> {
+        self.labels.iter().map(|label| label.len() - 1)
+    }
+
+    /// The labels' first tokens.
+    pub(crate) fn firsts(&self) -> Vec<TokenId> {
+        self.labels.iter().map(|label| label[0]).collect()
+    }
+
+    /// Begins anew after a prompt, with the log-probabilities of the first tokens.
+    pub(crate) fn begin(&mut self, prompt: &KvCache, next: Vec<f64>) {
+        self.log_probabilities.fill(0.0);
+        let root = Branch {
+            labels: (0..self.labels.len()).collect(),
+            depth: 0,
+            cache: prompt.clone(),
+            next,
+        };
+        self.twigs = twigs(vec![root], &self.labels, &mut self.log_probabilities);
+    }
+
+    /// Forgets what was read.
+    pub(crate) fn cut(&mut self) {
+        self.twigs.clear();
+    }
+
+    /// Whether tokens are still to be read.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.twigs.is_empty()
+    }
+
+    /// How many tokens are to be read before the tree grows on.
+    pub(crate) fn tokens_left(&self) -> usize {
+        self.twigs.iter().map(Twig::left).sum()
+    }
+
+    /// Pages that reading `count` tokens would make.
+    pub(crate) fn new_pages(&self, count: usize) -> usize {
+        let mut left = count;
+        let pages = self.twigs.iter().map(|twig| {
+            let count = twig.left().min(left);
+            left -= count;
+            twig.cache.new_pages(count)
+        });
+        pages.sum()
+    }
+
+    /// At most `count` tokens to be read next, all of whose outputs are wanted.
+    pub(crate) fn sequences(&mut self, count: usize) -> Vec<Sequence<'_>> {
+        let (labels, mut left) = (&self.labels, count);
+        let mut sequences = Vec::new();
+        for twig in &mut self.twigs {
+            let count = twig.left().min(left);
+            left -= count;
+            if count > 0 {
+                let from = twig.from + twig.read();
+                sequences.push(Sequence {
+                    cache: &mut twig.cache,
+                    tokens: &labels[twig.labels[0]][from..from + count],
+                    wanted: 0..count,
+                });
+            }
+        }
+        sequences
+    }
+
+    /// Takes the logits after the tokens that [`LabelTree::sequences`] gave, in its order.
+    pub(crate) fn take(&mut self, logits: &Logits<'_>) {
+        let wanted: Vec<Vec<TokenId>> = self
+            .twigs
             .iter()
-            .map(|twig| (twig.cache.clone(), &labels[twig.labels[0]][chain(twig)]))
+            .flat_map(|twig| (twig.found.len()..twig.read()).map(|row| self.wanted(twig, row)))
             .collect();
-        // After each token that is read: the token that follows, or those of all labels that part.
-        let mut wanted = Vec::new();
-        for twig in &twigs {
-            let inner = (twig.from + 1..twig.to).map(|depth| vec![labels[twig.labels[0]][depth]]);
-            wanted.extend(inner);
-            wanted.push(
-                twig.labels
-                    .iter()
-                    .map(|label| labels[*label][twig.to])
-                    .collect(),
-            );
+        let mut found = logits.log_probabilities(&wanted).into_iter();
+        for twig in &mut self.twigs {
+            let new = twig.read() - twig.found.len();
+            twig.found.extend(found.by_ref().take(new));
         }
-        let found = self.session.log_probabilities_after(&mut chains, &wanted)?;
-        let mut rows = found.into_iter();
+        if self.tokens_left() == 0 {
+            self.grow();
+        }
+    }
+
+    /// What may follow a twig's token: the next one, or those of all labels that part there.
+    fn wanted(&self, twig: &Twig, row: usize) -> Vec<TokenId> {
+        let after = twig.from + row + 1;
+        let labels = if after == twig.to {
+            twig.labels.as_slice()
+        } else {
+            &twig.labels[..1]
+        };
+        labels
+            .iter()
+            .map(|label| self.labels[*label][after])
+            .collect()
+    }
+
+    /// Counts the tokens that have no choice, and goes on where labels part.
+    fn grow(&mut self) {
         let mut branches = Vec::new();
-        for (twig, (cache, _)) in twigs.into_iter().zip(chains) {
-            for inner in rows.by_ref().take(twig.to - twig.from - 1) {
+        for mut twig in std::mem::take(&mut self.twigs) {
+            let next = twig.found.pop().unwrap_or_default();
+            for inner in twig.found {
                 for label in &twig.labels {
-                    log_probabilities[*label] += inner[0];
+                    self.log_probabilities[*label] += inner[0];
                 }
             }
-            let Some(next) = rows.next() else { break };
             branches.push(Branch {
                 labels: twig.labels,
                 depth: twig.to,
-                cache,
+                cache: twig.cache,
                 next,
             });
         }
-        Ok(branches)
+        self.twigs = twigs(branches, &self.labels, &mut self.log_probabilities);
+    }
+
+    /// The labels' log-probabilities, when all is read.
+    pub(crate) fn scores(&self) -> Option<Vec<f64>> {
+        self.twigs
+            .is_empty()
+            .then(|| self.log_probabilities.clone())
     }
 }
 
@@ -200,6 +309,21 @@ struct Twig {
     from: usize,
     to: usize,
     cache: KvCache,
+    /// The cache's positions before this twig.
+    base: usize,
+    /// For each token that was read, the log-probabilities of what may follow.
+    found: Vec<Vec<f64>>,
+}
+
+impl Twig {
+    /// Tokens that were read.
+    fn read(&self) -> usize {
+        self.cache.len() - self.base
+    }
+
+    fn left(&self) -> usize {
+        self.to - self.from - self.read()
+    }
 }
 
 /// Counts the tokens that follow each branch, and gives back the tokens that must be read to go on.
@@ -236,12 +360,20 @@ fn twigs(level: Vec<Branch>, labels: &[Vec<TokenId>], log_probabilities: &mut [f
                     labels: same.to_vec(),
                     from: depth,
                     to,
+                    base: cache.len(),
                     cache,
+                    found: Vec::new(),
                 });
             }
         }
     }
     twigs
+}
+
+/// The tokens of labels.
+pub(crate) fn encode_labels(model: &Model, labels: &[&str]) -> Vec<Vec<TokenId>> {
+    let encode = |label: &&str| model.tokenizer().encode(label, SpecialTokens::Plain);
+    labels.iter().map(encode).collect()
 }
 
 /// The labels, made so that none begins another.

@@ -6,7 +6,6 @@ use crate::forward::{Forward, Scratch, Sequence};
 use crate::kernels::{Panel, Team};
 use crate::kv_cache::KvCache;
 use crate::model::Model;
-use crate::probability::log_normaliser;
 use crate::tokenizer::TokenId;
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -178,8 +177,7 @@ impl Session {
                 *sum += f64::from(*x);
             }
         }
-        let length = sums.iter().map(|x| x * x).sum::<f64>().sqrt();
-        Ok(sums.iter().map(|x| (x / length) as f32).collect())
+        Ok(normalised(&sums))
     }
 
     /// Reads `tokens` and gives back the logits after each of them, (tokens, vocabulary).
@@ -286,42 +284,14 @@ impl Session {
         Ok(())
     }
 
-    /// The log-probabilities of the tokens in `wanted`, row by row: row after row of the chains'
-    /// tokens, each time of what follows. The chains are computed together; this sequence stays
-    /// as it is.
-    pub(crate) fn log_probabilities_after(
-        &mut self,
-        chains: &mut [(KvCache, &[TokenId])],
-        wanted: &[Vec<TokenId>],
-    ) -> Result<Vec<Vec<f64>>, RequestError> {
-        let mut batch: Vec<Sequence<'_>> = chains
-            .iter_mut()
-            .map(|(cache, tokens)| Sequence {
-                cache,
-                tokens,
-                wanted: 0..tokens.len(),
-            })
-            .collect();
+    /// What computes for this sequence, and its buffers.
+    pub(crate) fn forward(&mut self) -> (Forward<'_>, &mut Scratch) {
         let forward = Forward {
             model: &self.model,
             team: &self.team,
             cancel: &self.cancel,
         };
-        let outputs = forward.run(&mut batch, &mut self.scratch)?;
-        let logits = forward.logits(&outputs, &mut self.scratch);
-        let mut found: Vec<Vec<f64>> = vec![Vec::new(); wanted.len()];
-        let instructions = self.model.instructions;
-        let jobs = found.iter_mut().zip(wanted).enumerate();
-        self.team.each(
-            jobs,
-            || (),
-            |(), (row, (found, wanted))| {
-                let normaliser = log_normaliser(instructions, logits.row(row), logits.width());
-                let logit = |token: &TokenId| f64::from(logits.at(row, *token as usize));
-                found.extend(wanted.iter().map(|token| logit(token) - normaliser));
-            },
-        );
-        Ok(found)
+        (forward, &mut self.scratch)
     }
 
     /// The log-probabilities of `tokens` as what follows.
@@ -349,28 +319,7 @@ impl Session {
 
     /// Whether `tokens` may follow the first `kept` tokens.
     pub(crate) fn check(&self, tokens: &[TokenId], kept: usize) -> Result<(), RequestError> {
-        let config = self.model.config();
-        let name = || self.model.name().to_owned();
-        if let Some(token) = tokens
-            .iter()
-            .find(|token| **token as usize >= config.vocabulary)
-        {
-            let vocabulary = config.vocabulary;
-            return Err(RequestError::UnknownToken {
-                model: name(),
-                token: *token,
-                vocabulary,
-            });
-        }
-        let (needed_tokens, context_tokens) = (kept + tokens.len(), config.context_tokens);
-        if needed_tokens > context_tokens {
-            return Err(RequestError::ContextExceeded {
-                model: name(),
-                needed_tokens,
-                context_tokens,
-            });
-        }
-        Ok(())
+        self.model.check(tokens, kept)
     }
 
     /// Reads tokens in blocks; gives back the outputs of those that `wanted` chooses in a block
@@ -426,6 +375,12 @@ impl Session {
         }
         rows
     }
+}
+
+/// The vector of length 1 in this direction.
+pub(crate) fn normalised(sums: &[f64]) -> Vec<f32> {
+    let length = sums.iter().map(|x| x * x).sum::<f64>().sqrt();
+    sums.iter().map(|x| (x / length) as f32).collect()
 }
 
 fn row_of(panel: &Panel, row: usize) -> Vec<f32> {

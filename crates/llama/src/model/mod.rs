@@ -14,11 +14,11 @@ pub use summary::{ModelFile, Rope, TensorGroup};
 pub(crate) use config::RopeFrequencies;
 pub(crate) use weights::{Layer, Weights};
 
-use crate::chat_template::ChatTemplate;
-use crate::error::{MemoryNeed, ModelError};
+use crate::chat_template::{ChatMessage, ChatTemplate};
+use crate::error::{MemoryNeed, ModelError, RequestError};
 use crate::kernels::Instructions;
 use crate::kv_cache::PageShape;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{TokenId, Tokenizer};
 use std::path::Path;
 
 /// A Llama-architecture model from a GGUF file, ready to compute.
@@ -119,6 +119,44 @@ impl Model {
     /// The file's chat template, where it has one.
     pub fn chat_template(&self) -> Option<&ChatTemplate> {
         self.chat_template.as_ref()
+    }
+
+    /// The tokens of a conversation by the file's chat template, up to where the assistant's next
+    /// words begin.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::NoChatTemplate`], and as [`ChatTemplate::encode`].
+    pub fn encode_chat(&self, messages: &[ChatMessage]) -> Result<Vec<TokenId>, RequestError> {
+        let template = self
+            .chat_template()
+            .ok_or_else(|| RequestError::NoChatTemplate {
+                model: self.name.clone(),
+            })?;
+        template.encode(&self.tokenizer, messages)
+    }
+
+    /// Whether `tokens` may follow `before` tokens.
+    pub(crate) fn check(&self, tokens: &[TokenId], before: usize) -> Result<(), RequestError> {
+        let vocabulary = self.config.vocabulary;
+        let unknown = |token: &&TokenId| **token as usize >= vocabulary;
+        if let Some(token) = tokens.iter().find(unknown) {
+            return Err(RequestError::UnknownToken {
+                model: self.name.clone(),
+                token: *token,
+                vocabulary,
+            });
+        }
+        let context_tokens = self.config.context_tokens;
+        let needed_tokens = before + tokens.len();
+        if needed_tokens > context_tokens {
+            return Err(RequestError::ContextExceeded {
+                model: self.name.clone(),
+                needed_tokens,
+                context_tokens,
+            });
+        }
+        Ok(())
     }
 
     pub(crate) fn page_shape(&self) -> PageShape {

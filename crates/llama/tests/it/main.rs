@@ -3,6 +3,7 @@
 
 mod chat_template;
 mod determinism;
+mod engine;
 mod generate;
 mod hostile_files;
 mod llama3_vocabulary;
