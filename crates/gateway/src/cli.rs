@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Prove on labelled records from which confidence a task's answers may be kept.
     Calibrate(CalibrateArgs),
+    /// Say whether a task's tiers inside are enough, beside its frontier: quality and cost.
+    Sufficiency(SufficiencyArgs),
     /// Serve an OpenAI-compatible API.
     Serve(ServeArgs),
     /// Say whether a config is right, with every fault in one report.
@@ -112,6 +114,47 @@ pub(crate) struct CalibrateArgs {
     /// right answers; a frontier is paid for it.
     #[arg(long, value_name = "TIER", conflicts_with = "gold_field")]
     pub(crate) reference: Option<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Also write the report as a page of HTML that needs nothing else.
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+/// `tiergate sufficiency`.
+#[derive(Debug, Args)]
+pub(crate) struct SufficiencyArgs {
+    /// The task, as the config names it; it has labels, tiers inside and a frontier.
+    pub(crate) task: String,
+    /// Labelled records that the task's student did not learn from: JSONL or CSV, gzip of
+    /// either.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) records: PathBuf,
+    /// Only these of its rows, counted from 0: `4000..`, `..1000`, `100..200`.
+    #[arg(long, value_name = "A..B", value_parser = parse_rows, default_value = "..")]
+    pub(crate) rows: Rows,
+    /// The field of a row that holds its text, instead of that of the task's records.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) text_field: Option<String>,
+    /// The field of a row that holds its right answer, instead of that of the task's records.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) gold_field: Option<String>,
+    /// The most records that are compared, drawn by chance; the frontier is paid for each.
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pub(crate) sample: usize,
+    /// The share of all answers that may be worse than the frontier's, 0 to 1.
+    #[arg(long, default_value_t = 0.01, value_name = "SHARE")]
+    pub(crate) margin: f64,
+    /// Documents a month, to show what a month costs each way.
+    #[arg(long, value_name = "N")]
+    pub(crate) volume: Option<u64>,
+    /// Answer for the frontier from the records' own right answers, wrong at this rate: no vendor
+    /// is called, and money and reports are kept apart in the folder `simulated`.
+    #[arg(long, value_name = "WRONG_RATE")]
+    pub(crate) simulate_frontier: Option<f64>,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     /// Print the report as JSON.

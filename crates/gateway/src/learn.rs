@@ -270,6 +270,18 @@ pub(crate) fn read(source: &RecordsSource, labels: &Labels) -> anyhow::Result<Ve
     Ok(records)
 }
 
+/// SHA-256 of the texts and the labels that count as right.
+pub(crate) fn digest(records: &[Labelled], labels: &Labels) -> String {
+    let mut hash = Sha256::new();
+    for record in records {
+        for part in [record.text.as_str(), labels.name(record.label)] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    stored::hex(&hash.finalize())
+}
+
 fn labelled(
     row: &crate::batch::input::Row,
     source: &RecordsSource,

@@ -22,9 +22,11 @@ mod metrics;
 mod model;
 mod ready;
 mod records;
+mod reference;
 mod signal;
 mod simulation;
 mod spend;
+mod sufficiency;
 mod terminal;
 mod tier;
 
@@ -67,6 +69,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Init(args) => init(&args).map(|()| ExitCode::SUCCESS),
         Command::Ledger(args) => spend::command(&args),
         Command::Eval(args) => eval::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Sufficiency(args) => sufficiency::command(&args),
         Command::Records(command) => records::run(&command),
         Command::Model(command) => model::run(command),
     }

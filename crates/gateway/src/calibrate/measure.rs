@@ -18,9 +18,8 @@ use super::records::Sample;
 use crate::app::App;
 use crate::certificate::{MissProof, TierProof, certifiable};
 use crate::config::TaskConfig;
-use crate::learn;
-use crate::learn::asking::{Answer, labelled};
-use crate::tier::Tier;
+use crate::learn::asking::Answer;
+use crate::learn::{self, asking};
 
 /// Seed of the cut into parts.
 const PARTS_SEED: u64 = 1;
@@ -151,18 +150,7 @@ async fn ask(
     let texts = left
         .iter()
         .map(|&record| sample.records[record].text.as_str());
-    let student = app.tasks[&sample.task].student.as_ref();
-    let answers = match (&app.tiers[name], student) {
-        (_, _) if left.is_empty() => Vec::new(),
-        (Tier::Student, Some(student)) => {
-            let predict = |text: &str| {
-                let (label, confidence) = student.predict(text).top();
-                Some(Answer { label, confidence })
-            };
-            tokio::task::block_in_place(|| texts.map(predict).collect())
-        }
-        (tier, _) => labelled(task, name, tier, texts).await?,
-    };
+    let answers = asking::inside(app, task, name, texts).await?;
     let answered = left.iter().zip(answers);
     Ok(answered
         .filter_map(|(&record, answer)| Some((record, answer?)))

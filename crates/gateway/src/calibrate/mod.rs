@@ -10,7 +10,7 @@ mod ladder;
 mod measure;
 mod page;
 mod plot;
-mod records;
+pub(crate) mod records;
 mod report;
 mod words;
 

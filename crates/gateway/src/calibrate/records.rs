@@ -4,26 +4,16 @@
 use std::collections::HashSet;
 
 use anyhow::{Context as _, bail};
-use domain::{Labels, Picodollars, TaskName, TierName};
-use futures_util::StreamExt as _;
-use ledger::RequestId;
-use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
-use wire::openai::chat::RequestedGeneration;
+use domain::{Labels, Picodollars, TaskName};
 
-use crate::answer::{self, End, Request};
 use crate::app::App;
 use crate::batch::input::Input;
 use crate::certificate::Reference;
 use crate::cli::CalibrateArgs;
 use crate::config::{Config, RecordsSource, TaskConfig, Tier};
-use crate::learn::stored::hex;
 use crate::learn::{self, Labelled};
-use crate::ready::ReadyTask;
-use crate::terminal::{self, count};
-
-/// Requests to the reference at once; the tier's own limit may be lower.
-const AT_ONCE: usize = 16;
+use crate::reference::asked;
+use crate::terminal::count;
 
 /// What was read: the texts, with their right answers where these are in the file.
 pub(super) struct Read {
@@ -76,14 +66,20 @@ pub(super) fn read(
             gold: None,
         },
     };
-    refuse_learned(config, task, &read.texts)?;
+    refuse_learned(config, task, read.texts.iter().map(String::as_str))?;
     Ok(read)
 }
 
-fn labels(task: &TaskConfig) -> anyhow::Result<&Labels> {
+/// The labels that a tier may answer.
+///
+/// # Errors
+/// When the task has none.
+pub(crate) fn labels(task: &TaskConfig) -> anyhow::Result<&Labels> {
     let name = &task.task.name;
     let labels = task.task.labels.as_ref();
-    labels.with_context(|| format!("task {name} has no labels, and so nothing to certify"))
+    labels.with_context(|| {
+        format!("task {name} has no labels, and so nothing to compare an answer with")
+    })
 }
 
 fn texts(source: &RecordsSource) -> anyhow::Result<Vec<String>> {
@@ -108,7 +104,14 @@ fn texts(source: &RecordsSource) -> anyhow::Result<Vec<String>> {
 }
 
 /// A student is sure of what it has seen: such records would prove anything.
-fn refuse_learned(config: &Config, task: &TaskConfig, texts: &[String]) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When the task's student learned from some of these texts.
+pub(crate) fn refuse_learned<'a>(
+    config: &Config,
+    task: &TaskConfig,
+    texts: impl ExactSizeIterator<Item = &'a str>,
+) -> anyhow::Result<()> {
     let mut tiers = task.task.tiers.iter();
     let learns = tiers.any(|tier| matches!(config.tiers[tier], Tier::Student));
     let (Some(source), true) = (&task.records, learns) else {
@@ -118,17 +121,15 @@ fn refuse_learned(config: &Config, task: &TaskConfig, texts: &[String]) -> anyho
     let learned =
         learn::read(source, labels(task)?).with_context(|| format!("tasks.{name}.records"))?;
     let learned: HashSet<&str> = learned.iter().map(|record| record.text.trim()).collect();
-    let shared = texts
-        .iter()
-        .filter(|text| learned.contains(text.trim()))
-        .count();
+    let n_texts = texts.len();
+    let shared = texts.filter(|text| learned.contains(text.trim())).count();
     if shared > 0 {
         bail!(
             "the student learned from {} of these {} texts, so they can prove nothing about it; \
              give records that are not among tasks.{name}.records, for example its other rows \
              with --rows",
             count(shared),
-            count(texts.len()),
+            count(n_texts),
         );
     }
     Ok(())
@@ -146,8 +147,18 @@ impl Sample {
         reference: &Reference,
     ) -> anyhow::Result<Self> {
         let (answers, cost) = match (read.gold, reference) {
-            (Some(gold), _) => (gold.into_iter().map(Some).collect(), Picodollars::ZERO),
-            (None, Reference::Tier(tier)) => asked(app, task, tier, &read.texts).await?,
+            (Some(gold), _) => (
+                gold.into_iter().map(Some).collect::<Vec<_>>(),
+                Picodollars::ZERO,
+            ),
+            (None, Reference::Tier(tier)) => {
+                let answers = asked(app, task, tier, &read.texts).await?;
+                let mut cost = Picodollars::ZERO;
+                for answer in &answers {
+                    cost = cost.plus(answer.cost)?;
+                }
+                (answers.into_iter().map(|it| it.label).collect(), cost)
+            }
             (None, Reference::Gold) => bail!("the records' right answers were not read"),
         };
         let n_texts = read.texts.len();
@@ -174,69 +185,6 @@ impl Sample {
 
     /// SHA-256 of the texts and the labels that count as right.
     pub(super) fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        for record in &self.records {
-            let label = self.labels.name(record.label);
-            for part in [record.text.as_str(), label] {
-                hash.update((part.len() as u64).to_le_bytes());
-                hash.update(part);
-            }
-        }
-        hex(&hash.finalize())
+        learn::digest(&self.records, &self.labels)
     }
-}
-
-/// What a tier answers to each text, on the way of every request: within the task's budget, with
-/// a hold before and a booking after.
-async fn asked(
-    app: &App,
-    task: &TaskConfig,
-    tier: &TierName,
-    texts: &[String],
-) -> anyhow::Result<(Vec<Option<usize>>, Picodollars)> {
-    let alone = ReadyTask::alone(task, tier, app.tiers[tier].kind());
-    let labels = labels(task)?;
-    let at_once = AT_ONCE.min(alone.queue_max(app));
-    let bar = terminal::bar(
-        texts.len() as u64,
-        "{prefix} [{bar:28}] {pos}/{len} · {rate} · {msg} · {eta} left",
-    );
-    bar.set_prefix(format!("asking {tier} for reference"));
-    let ask = |text: &String| {
-        let request = Request {
-            id: RequestId(Uuid::now_v7().to_string()),
-            prompt: alone.task.prompt_for(text),
-            generation: RequestedGeneration::default(),
-            extra: None,
-            item: None,
-        };
-        let alone = &alone;
-        async move { answer::answer(app, alone, &request, None).await }
-    };
-    let mut coming = futures_util::stream::iter(texts.iter().map(ask)).buffered(at_once);
-    let (mut answers, mut cost, mut fault) = (Vec::new(), Picodollars::ZERO, None);
-    while let Some(answered) = coming.next().await {
-        let answered = answered?;
-        cost = cost.plus(answered.cost)?;
-        answers.push(match answered.end {
-            End::Accepted { completion, .. } => labels.parse(&completion.text),
-            End::Failed { reason, .. } => {
-                fault = Some(reason);
-                None
-            }
-            End::Review { .. } => None,
-        });
-        bar.inc(1);
-        bar.set_message(cost.to_string());
-    }
-    bar.finish_and_clear();
-    let without = answers.iter().filter(|answer| answer.is_none()).count();
-    if without == answers.len() {
-        let fault = fault.unwrap_or_else(|| "its answers are no labels".to_owned());
-        bail!("the reference {tier} answers none of the records: {fault}");
-    }
-    if let Some(reason) = fault {
-        tracing::warn!(tier.id = %tier, records.failed = without, reason, "records without a reference");
-    }
-    Ok((answers, cost))
 }

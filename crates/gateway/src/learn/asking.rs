@@ -5,6 +5,7 @@ use domain::TierName;
 use futures_util::StreamExt as _;
 use ledger::RequestId;
 
+use crate::app::App;
 use crate::config::TaskConfig;
 use crate::ready::ReadyTask;
 use crate::terminal;
@@ -17,6 +18,30 @@ pub(crate) struct Answer {
     pub(crate) label: usize,
     /// How sure it was.
     pub(crate) confidence: f64,
+}
+
+/// What a task's student or engine makes of each text, in their order.
+///
+/// # Errors
+/// As [`labelled`].
+pub(crate) async fn inside<'a>(
+    app: &App,
+    task: &TaskConfig,
+    name: &TierName,
+    texts: impl ExactSizeIterator<Item = &'a str>,
+) -> anyhow::Result<Vec<Option<Answer>>> {
+    let student = app.tasks[&task.task.name].student.as_ref();
+    match (&app.tiers[name], student) {
+        _ if texts.len() == 0 => Ok(Vec::new()),
+        (Tier::Student, Some(student)) => {
+            let predict = |text: &str| {
+                let (label, confidence) = student.predict(text).top();
+                Some(Answer { label, confidence })
+            };
+            Ok(tokio::task::block_in_place(|| texts.map(predict).collect()))
+        }
+        (tier, _) => labelled(task, name, tier, texts).await,
+    }
 }
 
 /// A tier's answer to each text, in their order. A text that it fails on has none; if it fails

@@ -17,5 +17,6 @@ mod run;
 mod serve;
 mod server;
 mod spend;
+mod sufficiency;
 mod vendor;
 mod workplace;

@@ -1,0 +1,92 @@
+//! Asking a later tier of a task about records, so that others can be compared with it.
+
+use anyhow::bail;
+use domain::{Picodollars, TierName};
+use futures_util::StreamExt as _;
+use ledger::RequestId;
+use uuid::Uuid;
+use wire::openai::chat::RequestedGeneration;
+
+use crate::answer::{self, End, Request};
+use crate::app::App;
+use crate::config::TaskConfig;
+use crate::ready::ReadyTask;
+use crate::terminal;
+
+/// Requests at once; the tier's own limit may be lower.
+const AT_ONCE: usize = 16;
+
+/// What the tier made of a text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Referred {
+    /// The index of its label; `None` where it answered none of them, or not at all.
+    pub(crate) label: Option<usize>,
+    pub(crate) cost: Picodollars,
+}
+
+/// What a tier answers to each text, on the way of every request: within the task's budget, with
+/// a hold before and a booking after.
+///
+/// # Errors
+/// When it answers none of them, or the ledger can't record what it cost.
+pub(crate) async fn asked(
+    app: &App,
+    task: &TaskConfig,
+    tier: &TierName,
+    texts: &[String],
+) -> anyhow::Result<Vec<Referred>> {
+    let alone = ReadyTask::alone(task, tier, app.tiers[tier].kind());
+    let labels = &alone.task.labels;
+    let at_once = AT_ONCE.min(alone.queue_max(app));
+    let bar = terminal::bar(
+        texts.len() as u64,
+        "{prefix} [{bar:28}] {pos}/{len} · {rate} · {msg} · {eta} left",
+    );
+    bar.set_prefix(format!("asking {tier} for reference"));
+    let ask = |text: &String| {
+        let request = Request {
+            id: RequestId(Uuid::now_v7().to_string()),
+            prompt: alone.task.prompt_for(text),
+            generation: RequestedGeneration::default(),
+            extra: None,
+            item: None,
+        };
+        let alone = &alone;
+        async move { answer::answer(app, alone, &request, None).await }
+    };
+    let mut coming = futures_util::stream::iter(texts.iter().map(ask)).buffered(at_once);
+    let (mut answers, mut cost, mut fault) = (Vec::new(), Picodollars::ZERO, None);
+    while let Some(answered) = coming.next().await {
+        let answered = answered?;
+        cost = cost.plus(answered.cost)?;
+        let label = match answered.end {
+            End::Accepted { completion, .. } => {
+                labels.as_ref().and_then(|it| it.parse(&completion.text))
+            }
+            End::Failed { reason, .. } => {
+                fault = Some(reason);
+                None
+            }
+            End::Review { .. } => None,
+        };
+        answers.push(Referred {
+            label,
+            cost: answered.cost,
+        });
+        bar.inc(1);
+        bar.set_message(cost.to_string());
+    }
+    bar.finish_and_clear();
+    let without = answers
+        .iter()
+        .filter(|answer| answer.label.is_none())
+        .count();
+    if without == answers.len() {
+        let fault = fault.unwrap_or_else(|| "its answers are no labels".to_owned());
+        bail!("the reference {tier} answers none of the records: {fault}");
+    }
+    if let Some(reason) = fault {
+        tracing::warn!(tier.id = %tier, records.failed = without, reason, "records without a reference");
+    }
+    Ok(answers)
+}
