@@ -1,8 +1,13 @@
 //! What goes in: messages and prompts.
 
+use std::borrow::Cow;
 use std::fmt;
 
-/// Who speaks in a message.
+use crate::part::{Content, Part, text_of};
+use crate::protocol::Opaque;
+use crate::tool::Tool;
+
+/// Who speaks in a message. What a tool gave back is a part of what the user says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The operator's instructions.
@@ -30,42 +35,120 @@ impl Role {
 pub struct Message {
     /// Who speaks.
     pub role: Role,
-    /// What is said.
-    pub content: String,
+    /// What is said, in order.
+    pub parts: Vec<Part>,
+    /// Fields of the message that only one protocol understands.
+    pub beside: Option<Opaque>,
 }
 
 impl Message {
-    /// A message of this role.
+    /// A message of this role that is text alone.
     #[must_use]
-    pub fn new(role: Role, content: impl Into<String>) -> Self {
+    pub fn new(role: Role, text: impl Into<String>) -> Self {
+        Self::of_parts(role, vec![Part::text(text)])
+    }
+
+    /// A message of this role and these parts.
+    #[must_use]
+    pub fn of_parts(role: Role, parts: Vec<Part>) -> Self {
         Self {
             role,
-            content: content.into(),
+            parts,
+            beside: None,
         }
+    }
+
+    /// Its text, a line break between two parts of it; parts that are none are left out.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        text_of(&self.parts, "\n")
+    }
+
+    /// The bytes of its parts, as [`Part::size_bytes`] counts them.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let parts: usize = self.parts.iter().map(Part::size_bytes).sum();
+        parts + self.beside.as_ref().map_or(0, |beside| beside.json.len())
     }
 }
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}({} bytes)", self.role.as_str(), self.content.len())
+        write!(f, "{}({} bytes)", self.role.as_str(), self.size_bytes())
     }
 }
 
-/// What a tier is asked: a conversation that ends with the turn to be answered.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// What a tier is asked: a conversation that ends with the turn to be answered, and the tools
+/// that the model may ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Prompt {
     /// The turns in order.
     pub messages: Vec<Message>,
+    /// The tools; usually none.
+    pub tools: Vec<Tool>,
 }
 
 impl Prompt {
-    /// The number of bytes of all contents: with byte-level tokenizers an upper bound of the
-    /// tokens in them.
+    /// A conversation without tools.
+    #[must_use]
+    pub fn new(messages: Vec<Message>) -> Self {
+        Self {
+            messages,
+            tools: Vec::new(),
+        }
+    }
+
+    /// The number of bytes of all contents and tools: with byte-level tokenizers an upper bound of
+    /// the tokens in them, as far as they are text (see [`Part::size_bytes`]).
     #[must_use]
     pub fn content_bytes(&self) -> usize {
-        self.messages
-            .iter()
-            .map(|message| message.content.len())
-            .sum()
+        let messages: usize = self.messages.iter().map(Message::size_bytes).sum();
+        let tools: usize = self.tools.iter().map(Tool::size_bytes).sum();
+        messages + tools
+    }
+
+    /// The first thing in it that is not text, for tiers that read nothing else: what it is, and
+    /// where, as `messages[1]` or `tools`. `None` for a conversation in text alone. A model's
+    /// reasoning is passed over: leaving it out takes nothing from what was said.
+    #[must_use]
+    pub fn beyond_text(&self) -> Option<(&'static str, String)> {
+        if !self.tools.is_empty() {
+            return Some(("a tool", "tools".to_owned()));
+        }
+        let mut messages = self.messages.iter().enumerate();
+        messages.find_map(|(index, message)| {
+            let is_text = |part: &&Part| {
+                let content = &part.content;
+                matches!(
+                    content,
+                    Content::Text(_) | Content::Refusal(_) | Content::Reasoning(_)
+                )
+            };
+            let other = message.parts.iter().find(|part| !is_text(part))?;
+            Some((other.content.kind(), format!("messages[{index}]")))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::part::{Media, Source};
+
+    #[test]
+    fn what_is_not_text_is_found_by_place() {
+        let text = Message::new(Role::User, "x");
+        let image = Part::new(Content::Image(Media {
+            source: Source::Url("https://example.org/a.png".into()),
+            media_type: None,
+            name: None,
+        }));
+        let with_image = Message::of_parts(Role::User, vec![Part::text("x"), image]);
+        assert_eq!(Prompt::new(vec![text.clone()]).beyond_text(), None);
+        let mut prompt = Prompt::new(vec![text, with_image]);
+        let found = prompt.beyond_text();
+        assert_eq!(found, Some(("an image", "messages[1]".to_owned())));
+        prompt.tools = vec![Tool::new("f", "{}")];
+        assert_eq!(prompt.beyond_text(), Some(("a tool", "tools".to_owned())));
     }
 }

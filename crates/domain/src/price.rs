@@ -103,6 +103,7 @@ mod tests {
             prompt: PromptTokens(1_000),
             cached_prompt: PromptTokens(400),
             completion: CompletionTokens(10),
+            ..Usage::default()
         };
         let cost = price("1.25", "0.125", "10").cost(&usage).unwrap();
         assert_eq!(cost.to_usd(), "0.0009");
@@ -135,6 +136,7 @@ mod tests {
                 prompt: PromptTokens(prompt),
                 cached_prompt: PromptTokens(cached.min(prompt)),
                 completion: CompletionTokens(completion),
+                ..Usage::default()
             };
             let worst = price.worst_case(usage.prompt, usage.completion).unwrap();
             prop_assert!(worst >= price.cost(&usage).unwrap());

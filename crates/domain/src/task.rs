@@ -108,12 +108,10 @@ impl Task {
     /// What a model is asked about this text.
     #[must_use]
     pub fn prompt_for(&self, text: &str) -> Prompt {
-        Prompt {
-            messages: vec![
-                Message::new(Role::System, self.instruction()),
-                Message::new(Role::User, text),
-            ],
-        }
+        Prompt::new(vec![
+            Message::new(Role::System, self.instruction()),
+            Message::new(Role::User, text),
+        ])
     }
 }
 
@@ -139,7 +137,7 @@ mod tests {
         };
         let prompt = task.prompt_for("gold gains $2");
         assert_eq!(
-            prompt.messages[0].content,
+            prompt.messages[0].text(),
             "Where did gold go?\n\nAnswer with one of these labels:\n- up: the price rose\n- none"
         );
         assert_eq!(

@@ -11,10 +11,15 @@ pub struct CompletionTokens(pub u64);
 /// What one attempt consumed, as the tier reported it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Usage {
-    /// All tokens read, cached ones included.
+    /// All tokens read: fresh ones, those from a cache, and those put into one.
     pub prompt: PromptTokens,
-    /// Of these, the tokens that a vendor's prompt cache supplied; at most `prompt`.
+    /// Of these, the tokens that a vendor's prompt cache supplied. With `cache_write_prompt` at
+    /// most `prompt`.
     pub cached_prompt: PromptTokens,
+    /// Of these, the tokens that were put into a vendor's prompt cache, at a price of their own.
+    pub cache_write_prompt: PromptTokens,
     /// All tokens written, reasoning included.
     pub completion: CompletionTokens,
+    /// Of these, the tokens of reasoning; at most `completion`.
+    pub reasoning: CompletionTokens,
 }

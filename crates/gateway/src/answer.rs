@@ -12,7 +12,7 @@ use ledger::{
     RequestId, Timestamp, Verdict,
 };
 use routing::cascade::{Decision, Outcome, Step};
-use wire::openai::chat::{Extra, RequestedGeneration};
+use wire::chat::{Extra, RequestedGeneration};
 
 use crate::app::App;
 use crate::batch::result::ResultLine;

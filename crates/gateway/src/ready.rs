@@ -109,12 +109,7 @@ impl ReadyTask {
             cascade: Cascade::new(vec![rung], sensitivity),
             student: None,
             budget: None,
-            generation: Generation {
-                max_completion_tokens: CompletionTokens(DIRECT_COMPLETION_TOKENS),
-                temperature: 0.0,
-                seed: 0,
-                stop: Vec::new(),
-            },
+            generation: Generation::new(CompletionTokens(DIRECT_COMPLETION_TOKENS)),
             frontier: None,
             standing: Standing::Stated,
             certificate: None,
@@ -160,7 +155,7 @@ impl ReadyTask {
             End::Accepted { completion, .. }
             | End::Review {
                 suggestion: Some(completion),
-            } => completion.text.len(),
+            } => completion.text().len(),
             End::Review { suggestion: None } | End::Failed { .. } => self.answer_bytes_likely(),
         };
         counterfactual(answered_by_it.then_some(cost), || {
@@ -214,10 +209,8 @@ impl ReadyTask {
 
 fn generation(task: &TaskConfig) -> Generation {
     Generation {
-        max_completion_tokens: task.max_completion_tokens,
         temperature: task.temperature,
-        seed: 0,
-        stop: Vec::new(),
+        ..Generation::new(task.max_completion_tokens)
     }
 }
 

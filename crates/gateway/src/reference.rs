@@ -5,7 +5,7 @@ use domain::{Picodollars, TierName};
 use futures_util::StreamExt as _;
 use ledger::RequestId;
 use uuid::Uuid;
-use wire::openai::chat::RequestedGeneration;
+use wire::chat::RequestedGeneration;
 
 use crate::answer::{self, End, Request};
 use crate::app::App;
@@ -61,7 +61,7 @@ pub(crate) async fn asked(
         cost = cost.plus(answered.cost)?;
         let label = match answered.end {
             End::Accepted { completion, .. } => {
-                labels.as_ref().and_then(|it| it.parse(&completion.text))
+                labels.as_ref().and_then(|it| it.parse(&completion.text()))
             }
             End::Failed { reason, .. } => {
                 fault = Some(reason);

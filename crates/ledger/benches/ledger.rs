@@ -117,6 +117,7 @@ async fn book(ledger: &Ledger, job: JobId, ordinal: u64, at: Timestamp) -> Durat
         prompt: PromptTokens(400),
         cached_prompt: PromptTokens(0),
         completion: CompletionTokens(4),
+        ..Usage::default()
     };
     let outcome = Outcome {
         request,

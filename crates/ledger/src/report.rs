@@ -294,6 +294,7 @@ fn read_attempt(row: &Row<'_>) -> rusqlite::Result<AttemptLine> {
                 prompt: PromptTokens(count(row, 7)?),
                 cached_prompt: PromptTokens(count(row, 8)?),
                 completion: CompletionTokens(count(row, 9)?),
+                ..Usage::default()
             },
         },
         "released" => AttemptState::Released,

@@ -268,6 +268,7 @@ fn read_end(row: &Row<'_>) -> rusqlite::Result<End> {
                 prompt: PromptTokens(count(2)?),
                 cached_prompt: PromptTokens(count(3)?),
                 completion: CompletionTokens(count(4)?),
+                ..Usage::default()
             },
         },
         "release" => End::Release,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::{Prompt, Role};
+use domain::{Message, Prompt, Role};
 use sha2::{Digest, Sha256};
 
 /// The answer to a text that is not known.
@@ -52,10 +52,10 @@ impl Answers {
         let last = |role| {
             let mut messages = prompt.messages.iter().rev();
             let message = messages.find(|message| message.role == role);
-            message.map_or("", |message| message.content.as_str())
+            message.map(Message::text).unwrap_or_default()
         };
-        let (text, system) = (hash(last(Role::User)), last(Role::System));
-        let fitting = self.0.iter().find(|set| set.fits(&text, system));
+        let (text, system) = (hash(&last(Role::User)), last(Role::System));
+        let fitting = self.0.iter().find(|set| set.fits(&text, &system));
         let knowing = || self.0.iter().find(|set| set.answers.contains_key(&text));
         let Some(set) = fitting.or_else(knowing) else {
             return UNKNOWN;
@@ -117,7 +117,6 @@ fn hash(text: &str) -> TextHash {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::Message;
 
     const NEVER: Wrongness = Wrongness { rate: 0.0, seed: 1 };
 
@@ -132,7 +131,7 @@ mod tests {
             Message::new(Role::System, system),
             Message::new(Role::User, user),
         ];
-        Prompt { messages }
+        Prompt::new(messages)
     }
 
     #[test]

@@ -106,6 +106,7 @@ pub fn read(path: &Path) -> Result<Vec<Bill>, JournalError> {
                     prompt: PromptTokens(prompt_tokens),
                     cached_prompt: PromptTokens(0),
                     completion: CompletionTokens(completion_tokens),
+                    ..Usage::default()
                 },
                 cost: Picodollars::new(picodollars),
                 delivered: Delivered::Unknown,
@@ -235,6 +236,7 @@ mod tests {
             prompt: PromptTokens(7),
             cached_prompt: PromptTokens(0),
             completion: CompletionTokens(2),
+            ..Usage::default()
         }
     }
 

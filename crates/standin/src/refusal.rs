@@ -3,7 +3,7 @@
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use wire::openai::error::ErrorBody;
+use wire::chat::ErrorBody;
 
 use crate::fault::Fault;
 

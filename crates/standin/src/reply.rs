@@ -5,11 +5,11 @@ use std::io;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use domain::Completion;
+use domain::{Completion, StreamEnd, StreamEvent};
 use futures_util::stream;
 use tokio_util::sync::CancellationToken;
-use wire::openai::chat::{AnswerHead, StreamEncoder, StreamUsage, encode_completion};
-use wire::openai::error::ErrorBody;
+use wire::chat::{AnswerHead, ErrorBody, StreamUsage};
+use wire::openai::chat::{StreamEncoder, encode_completion};
 use wire::sse::KEEP_ALIVE;
 
 use crate::fault::Fault;
@@ -42,7 +42,7 @@ pub(crate) fn whole(
     let body = encode_completion(head, completion);
     let half = body.as_bytes()[..body.len() / 2].to_vec();
     let mut steps = Vec::new();
-    let tokens = pieces(&completion.text).count();
+    let tokens = pieces(&completion.text()).count();
     let wait = per_token.saturating_mul(u32::try_from(tokens).unwrap_or(u32::MAX));
     if !wait.is_zero() {
         steps.push(Step::Wait(wait));
@@ -67,20 +67,31 @@ pub(crate) fn streamed(
     usage: StreamUsage,
     (fault, per_token): (Option<&Fault>, Duration),
 ) -> Vec<Step> {
-    let encoder = StreamEncoder::new(head, usage);
-    let texts: Vec<&str> = pieces(&completion.text).collect();
-    let mut events = vec![encoder.start()];
-    events.extend(texts.iter().map(|text| encoder.text(text)));
-    events.push(encoder.end(completion.finish_reason, completion.usage.as_ref()));
+    let mut encoder = StreamEncoder::new(head, usage);
+    let text = completion.text();
+    let texts: Vec<&str> = pieces(&text).collect();
+    let mut events: Vec<String> = told(completion, &texts)
+        .iter()
+        .map(|event| {
+            let mut stream = String::new();
+            encoder.event(event, &mut stream);
+            stream
+        })
+        .collect();
+    let failed = || {
+        let mut stream = String::new();
+        encoder.error(&overloaded(), &mut stream);
+        vec![send(stream)]
+    };
     // What comes before the second text, or before the end where there is but one.
     let begun = 2.min(events.len() - 1);
     let (kept, last) = match fault {
         Some(Fault::CutBefore) => (0, vec![Step::Cut]),
-        Some(Fault::ErrorBefore) => (0, vec![send(encoder.error(&overloaded()))]),
+        Some(Fault::ErrorBefore) => (0, failed()),
         Some(Fault::Garbage) => (0, vec![send("data: {\"choices\": oops\n\n")]),
         Some(Fault::StallAfter) => (begun, vec![Step::Stall]),
         Some(Fault::PingAfter) => (begun, vec![Step::Ping]),
-        Some(Fault::ErrorAfter) => (begun, vec![send(encoder.error(&overloaded()))]),
+        Some(Fault::ErrorAfter) => (begun, failed()),
         Some(Fault::CutMidEvent) => {
             let next = events[begun].as_bytes();
             let half = Bytes::copy_from_slice(&next[..next.len() / 2]);
@@ -102,6 +113,22 @@ pub(crate) fn streamed(
     }
     steps.extend(last);
     steps
+}
+
+/// The completion as it is told: its begin, its pieces of text, its end.
+fn told(completion: &Completion, texts: &[&str]) -> Vec<StreamEvent> {
+    let mut events = vec![StreamEvent::Start {
+        model: completion.model.clone(),
+        usage: completion.usage,
+    }];
+    events.extend(texts.iter().map(|&text| StreamEvent::Text(text.to_owned())));
+    events.push(StreamEvent::End(StreamEnd {
+        finish_reason: completion.finish_reason,
+        stop_sequence: completion.stop_sequence.clone(),
+        usage: completion.usage,
+        model: completion.model.clone(),
+    }));
+    events
 }
 
 fn send(text: impl Into<Bytes>) -> Step {

@@ -20,8 +20,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use wire::openai::chat::{AnswerHead, ChatRequest, Delivery as Form, parse_request};
-use wire::openai::error::ErrorBody;
+use wire::chat::{AnswerHead, ChatRequest, Delivery as Form, ErrorBody};
+use wire::openai::chat::parse_request;
 use wire::openai::models::{ModelEntry, encode_models};
 
 use crate::answers::{Answers, Wrongness};
@@ -362,14 +362,14 @@ fn complete(options: &StandinOptions, request: &ChatRequest) -> Completion {
         text = &text[..pieces(text).take(most).map(str::len).sum()];
     }
     Completion {
-        text: text.to_owned(),
-        finish_reason,
         usage: Some(Usage {
             prompt: prompt_tokens(&request.prompt),
             cached_prompt: domain::PromptTokens(0),
             completion: CompletionTokens(pieces(text).count() as u64),
+            ..Usage::default()
         }),
         model: options.model.clone(),
+        ..Completion::new(text, finish_reason)
     }
 }
 

@@ -4,7 +4,7 @@
 //! again, that there are never more of them than bytes, and that English text has about a quarter
 //! as many tokens as bytes.
 
-use domain::{Prompt, PromptTokens};
+use domain::{Message, Prompt, PromptTokens};
 
 /// Most bytes of a token. The longest character has as many.
 const PIECE_BYTES_MAX: usize = 4;
@@ -27,18 +27,14 @@ pub(crate) fn pieces(text: &str) -> impl Iterator<Item = &str> {
 
 /// The tokens of a prompt: those of each content, and four for each message.
 pub(crate) fn prompt_tokens(prompt: &Prompt) -> PromptTokens {
-    let contents = prompt.messages.iter().map(|message| &message.content);
-    PromptTokens(
-        contents
-            .map(|content| pieces(content).count() as u64 + TOKENS_BY_MESSAGE)
-            .sum(),
-    )
+    let tokens = |message: &Message| pieces(&message.text()).count() as u64 + TOKENS_BY_MESSAGE;
+    PromptTokens(prompt.messages.iter().map(tokens).sum())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{Message, Role};
+    use domain::Role;
 
     #[test]
     fn pieces_are_short_and_together_the_text() {
@@ -59,6 +55,9 @@ mod tests {
             Message::new(Role::System, "eight by"),
             Message::new(Role::User, "nine byte"),
         ];
-        assert_eq!(prompt_tokens(&Prompt { messages }), PromptTokens(2 + 3 + 8));
+        assert_eq!(
+            prompt_tokens(&Prompt::new(messages)),
+            PromptTokens(2 + 3 + 8)
+        );
     }
 }

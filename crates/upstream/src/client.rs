@@ -14,7 +14,8 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use tokio::time::{Instant, timeout_at};
-use wire::openai::chat::{Delivery, Extra, OutwardRequest, parse_completion};
+use wire::chat::{Delivery, Extra, OutwardRequest};
+use wire::openai::chat::{encode_request, parse_completion};
 
 use crate::breaker::{Health, Permit, SharedBreaker};
 use crate::classify::classify;
@@ -267,7 +268,7 @@ impl Client {
             delivery,
             extra: attempt.extra,
         };
-        let mut request = Request::new(Full::from(body.encode()));
+        let mut request = Request::new(Full::from(encode_request(&body)));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = endpoint.chat_uri.clone();
         *request.headers_mut() = endpoint.headers.clone();

@@ -8,7 +8,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use secrecy::{ExposeSecret, SecretString};
-use wire::openai::chat::Dialect;
+use wire::chat::Dialect;
 
 use crate::breaker::BreakerPolicy;
 use crate::retry::RetryPolicy;

@@ -5,11 +5,12 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::StreamEvent;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
-use wire::openai::chat::{ChunkReader, DecodeError, Piece, StreamEnd};
-use wire::openai::error::VendorError;
+use wire::chat::{DecodeError, VendorError};
+use wire::openai::chat::ChunkReader;
 use wire::sse::{Event, Framer};
 
 use crate::breaker::{Health, Permit};
@@ -84,32 +85,14 @@ impl Body {
     }
 }
 
-/// A part of a streamed completion.
-#[derive(Clone, PartialEq, Eq)]
-pub enum StreamPart {
-    /// More text, never empty.
-    Text(String),
-    /// The end; nothing follows.
-    End(StreamEnd),
-}
-
-impl fmt::Debug for StreamPart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
-            Self::End(end) => f.debug_tuple("End").field(end).finish(),
-        }
-    }
-}
-
 /// A completion on its way. Dropping it closes the connection to the vendor at once, so that it
 /// stops writing.
 pub struct CompletionStream {
     host: String,
     reading: Reading,
     permit: Permit,
-    /// The part that was read before the stream was given out.
-    first: Option<StreamPart>,
+    /// The events that were read before the stream was given out.
+    first: VecDeque<StreamEvent>,
     ended: bool,
 }
 
@@ -123,36 +106,44 @@ impl fmt::Debug for CompletionStream {
 }
 
 impl CompletionStream {
-    /// The stream, once its first part is there: until then nothing has been shown, and a failure
+    /// The stream, once it shows something: until then nothing has been shown, and a failure
     /// may be followed by another attempt.
     pub(crate) async fn begin(
         host: String,
         mut reading: Reading,
         mut permit: Permit,
     ) -> Result<Self, UpstreamError> {
-        match reading.next_part().await {
-            Ok(first) => {
-                permit.began();
-                Ok(Self {
-                    host,
-                    reading,
-                    permit,
-                    first: Some(first),
-                    ended: false,
-                })
-            }
-            Err(cause) => {
-                permit.settle(Health::Ill);
-                Err(UpstreamError::Broken {
-                    host,
-                    cause,
-                    output: Output::None,
-                })
+        let mut first = VecDeque::new();
+        loop {
+            match reading.next_event().await {
+                Ok(event) => {
+                    let shows = event.is_output() || matches!(event, StreamEvent::End(_));
+                    first.push_back(event);
+                    if shows {
+                        break;
+                    }
+                }
+                Err(cause) => {
+                    permit.settle(Health::Ill);
+                    return Err(UpstreamError::Broken {
+                        host,
+                        cause,
+                        output: Output::None,
+                    });
+                }
             }
         }
+        permit.began();
+        Ok(Self {
+            host,
+            reading,
+            permit,
+            first,
+            ended: false,
+        })
     }
 
-    /// The next part: text any number of times, then one end.
+    /// The next event; the last is [`StreamEvent::End`].
     ///
     /// # Errors
     /// [`UpstreamError::Broken`] when the stream breaks. Also when it is asked again after its
@@ -160,18 +151,18 @@ impl CompletionStream {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped and asked for again.
-    pub async fn next_part(&mut self) -> Result<StreamPart, UpstreamError> {
-        let next = match self.first.take() {
+    pub async fn next_event(&mut self) -> Result<StreamEvent, UpstreamError> {
+        let next = match self.first.pop_front() {
             Some(first) => Ok(first),
             None if self.ended => Err(Breakage::Cut),
-            None => self.reading.next_part().await,
+            None => self.reading.next_event().await,
         };
         match &next {
-            Ok(StreamPart::Text(_)) => {}
-            Ok(StreamPart::End(_)) => {
+            Ok(StreamEvent::End(_)) => {
                 self.ended = true;
                 self.permit.settle(Health::Well);
             }
+            Ok(_) => {}
             Err(_) => {
                 self.ended = true;
                 self.permit.settle(Health::Ill);
@@ -191,6 +182,8 @@ pub(crate) struct Reading {
     framer: Framer,
     events: VecDeque<Event>,
     reader: ChunkReader,
+    /// What was read and not given out yet.
+    told: VecDeque<StreamEvent>,
     bytes: usize,
     /// When the last event came, or the attempt began. Comments, by which some servers keep the
     /// connection alive, are no events: a stream of nothing else has stalled.
@@ -207,27 +200,28 @@ impl Reading {
             framer: Framer::new(EVENT_BYTES_MAX),
             events: VecDeque::new(),
             reader: ChunkReader::default(),
+            told: VecDeque::new(),
             bytes: 0,
             since: start,
             limit: (first_token, Breakage::FirstToken(first_token)),
         }
     }
 
-    async fn next_part(&mut self) -> Result<StreamPart, Breakage> {
+    async fn next_event(&mut self) -> Result<StreamEvent, Breakage> {
         loop {
-            while let Some(event) = self.events.pop_front() {
-                match self.reader.read(&event).map_err(breakage)? {
-                    Piece::Text(text) => return Ok(StreamPart::Text(text)),
-                    Piece::Nothing => {}
-                    Piece::Done => return self.end(),
-                }
+            if let Some(event) = self.told.pop_front() {
+                return Ok(event);
+            }
+            if let Some(event) = self.events.pop_front() {
+                self.reader.read(&event, &mut self.told).map_err(breakage)?;
+                continue;
             }
             let (limit, stalled) = &self.limit;
             let until = self.since + *limit;
             match self.body.next(until, stalled.clone()).await? {
                 Some(bytes) => self.take_in(&bytes)?,
                 // With a finish reason the text is whole, even if what should follow is not.
-                None => return self.end(),
+                None => self.reader.finish(&mut self.told).map_err(breakage)?,
             }
         }
     }
@@ -245,11 +239,6 @@ impl Reading {
             self.limit = (idle, Breakage::Idle(idle));
         }
         Ok(())
-    }
-
-    fn end(&mut self) -> Result<StreamPart, Breakage> {
-        let reader = std::mem::take(&mut self.reader);
-        reader.finish().map(StreamPart::End).map_err(breakage)
     }
 }
 

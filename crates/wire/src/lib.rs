@@ -7,7 +7,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod chat;
 pub mod fault;
+mod json;
 mod object;
 pub mod openai;
 pub mod sse;

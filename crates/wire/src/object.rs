@@ -1,5 +1,6 @@
 //! Reading the fields of a JSON object one by one, with the path of each at hand.
 
+use domain::{Opaque, Protocol};
 use serde_json::{Map, Value};
 
 use crate::fault::{Fault, FaultKind};
@@ -113,6 +114,82 @@ impl Object {
         }
     }
 
+    /// Takes out a number within a range, if it is there.
+    pub(crate) fn take_single(
+        &mut self,
+        name: &str,
+        range: std::ops::RangeInclusive<f64>,
+        rule: Rule,
+    ) -> Result<Option<f32>, Fault> {
+        self.take_with(name, rule, |value| {
+            let number = value.as_f64().filter(|number| range.contains(number))?;
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "seven digits of a setting are enough"
+            )]
+            Some(number as f32)
+        })
+    }
+
+    /// Takes out a whole number of at least `least`, if it is there.
+    pub(crate) fn take_count(
+        &mut self,
+        name: &str,
+        least: u64,
+        rule: Rule,
+    ) -> Result<Option<u64>, Fault> {
+        self.take_with(name, rule, |value| {
+            value.as_u64().filter(|&count| count >= least)
+        })
+    }
+
+    /// Takes out a text that may be empty, if it is there.
+    pub(crate) fn take_any_text(
+        &mut self,
+        name: &str,
+        rule: Rule,
+    ) -> Result<Option<String>, Fault> {
+        self.take_with(name, rule, |value| Some(value.as_str()?.to_owned()))
+    }
+
+    /// Takes out a truth value, if it is there.
+    pub(crate) fn take_bool(&mut self, name: &str, rule: Rule) -> Result<Option<bool>, Fault> {
+        self.take_with(name, rule, Value::as_bool)
+    }
+
+    /// Takes out an object, if it is there.
+    pub(crate) fn take_object(&mut self, name: &str, rule: Rule) -> Result<Option<Self>, Fault> {
+        let path = self.path_of(name);
+        let value = self.take(name);
+        value
+            .map(|value| Self::from_value(path, value, rule))
+            .transpose()
+    }
+
+    /// Takes out a list that may be empty or absent.
+    pub(crate) fn take_any_list(&mut self, name: &str, rule: Rule) -> Result<Vec<Value>, Fault> {
+        match self.take(name) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(list)) => Ok(list),
+            Some(other) => Err(invalid(self.path_of(name), &other, rule)),
+        }
+    }
+
+    /// A field as it stands there.
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.fields.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Where the object stands.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The fields that nobody took out, as something that only this protocol understands.
+    pub(crate) fn into_beside(self, protocol: Protocol) -> Option<Opaque> {
+        opaque(protocol, &self.into_rest())
+    }
+
     /// The fields that nobody took out, without nulls.
     pub(crate) fn into_rest(mut self) -> Map<String, Value> {
         self.fields.retain(|_, value| !value.is_null());
@@ -138,4 +215,12 @@ pub(crate) fn shown(value: &Value) -> String {
         Value::Array(_) => "an array".to_owned(),
         Value::Object(_) => "an object".to_owned(),
     }
+}
+
+/// What only this protocol understands; `None` when there is nothing.
+pub(crate) fn opaque(protocol: Protocol, fields: &Map<String, Value>) -> Option<Opaque> {
+    (!fields.is_empty()).then(|| Opaque {
+        protocol,
+        json: crate::json::text(fields),
+    })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use domain::TierName;
+use domain::{StreamEvent, TierName};
 use tokio::sync::mpsc;
 
 /// What is told while an answer is being written.
@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 pub(crate) enum Said {
     /// This tier writes now, and what it writes will be the answer.
     Asks(TierName),
-    /// A part of its text.
-    Text(String),
+    /// What it writes; its end is told with the answer.
+    Event(StreamEvent),
 }
 
 /// Where it is told.
@@ -36,7 +36,7 @@ impl Live {
         }
     }
 
-    /// Whether text was told: then no other tier's may follow.
+    /// Whether something was shown: then no other tier's answer may follow.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Acquire)
     }
@@ -47,23 +47,24 @@ impl Live {
         let _gone = self.reader.send(Said::Asks(tier.clone())).await;
     }
 
-    /// Tells a part of the text, when there is room for it.
-    pub(crate) async fn say(&self, text: String) {
-        if self.begins(&text) {
-            let _gone = self.reader.send(Said::Text(text)).await;
-        }
+    /// Tells what is written, when there is room for it.
+    pub(crate) async fn say(&self, event: StreamEvent) {
+        self.begins(&event);
+        let _gone = self.reader.send(Said::Event(event)).await;
     }
 
-    /// The same from a thread of its own, which it blocks.
+    /// Tells a part of the text from a thread of its own, which it blocks.
     ///
     /// # Errors
     /// When the reader has gone.
     pub(crate) fn say_blocking(&self, text: &str) -> Result<(), Gone> {
-        if !self.begins(text) {
+        if text.is_empty() {
             return Ok(());
         }
-        let said = Said::Text(text.to_owned());
-        self.reader.blocking_send(said).map_err(|_| Gone)
+        let event = StreamEvent::Text(text.to_owned());
+        self.begins(&event);
+        let told = self.reader.blocking_send(Said::Event(event));
+        told.map_err(|_| Gone)
     }
 
     /// Ends when the reader, though not gone, has made no room for so long: whoever writes would
@@ -81,11 +82,10 @@ impl Live {
         }
     }
 
-    fn begins(&self, text: &str) -> bool {
-        if !text.is_empty() {
+    fn begins(&self, event: &StreamEvent) {
+        if event.is_output() {
             self.begun.store(true, Ordering::Release);
         }
-        !text.is_empty()
     }
 }
 
@@ -93,17 +93,21 @@ impl Live {
 mod tests {
     use super::*;
 
+    fn text(text: &str) -> StreamEvent {
+        StreamEvent::Text(text.to_owned())
+    }
+
     const PATIENCE: Duration = Duration::from_secs(30);
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_who_takes_nothing_is_given_up() {
         let (reader, mut said) = mpsc::channel(1);
         let live = Live::new(reader);
-        live.say("a".to_owned()).await;
+        live.say(text("a")).await;
         let start = tokio::time::Instant::now();
         live.stalled(PATIENCE).await;
         assert_eq!(start.elapsed(), PATIENCE);
-        assert!(matches!(said.recv().await, Some(Said::Text(text)) if text == "a"));
+        assert!(matches!(said.recv().await, Some(Said::Event(event)) if event == text("a")));
     }
 
     #[tokio::test(start_paused = true)]
@@ -111,11 +115,11 @@ mod tests {
         let (reader, mut said) = mpsc::channel(1);
         let live = Live::new(reader);
         let write_and_read = async {
-            live.say("a".to_owned()).await;
+            live.say(text("a")).await;
             for _ in 0..4 {
                 tokio::time::sleep(PATIENCE / 2).await;
                 assert!(said.recv().await.is_some());
-                live.say("b".to_owned()).await;
+                live.say(text("b")).await;
             }
             assert!(said.recv().await.is_some());
             tokio::time::sleep(PATIENCE * 3).await;
@@ -131,12 +135,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_empty_text_begins_nothing() {
+    async fn what_shows_nothing_begins_nothing() {
         let (reader, _said) = mpsc::channel(4);
         let live = Live::new(reader);
-        live.say(String::new()).await;
+        live.say(StreamEvent::PartEnd(None)).await;
         assert!(!live.has_begun());
-        live.say("a".to_owned()).await;
+        live.say(text("a")).await;
         assert!(live.has_begun());
     }
 }

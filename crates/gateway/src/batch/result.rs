@@ -49,14 +49,14 @@ impl ResultLine {
                 tier, completion, ..
             } => {
                 line.status = "answered";
-                line.answer = Some(completion.text.clone());
+                line.answer = Some(completion.text().into_owned());
                 line.tier = Some(tier.to_string());
             }
             End::Review { suggestion } => {
                 line.status = "review";
                 line.answer = suggestion
                     .as_ref()
-                    .map(|completion| completion.text.clone());
+                    .map(|completion| completion.text().into_owned());
             }
             End::Failed { reason, .. } => line.error = Some(reason.clone()),
         }

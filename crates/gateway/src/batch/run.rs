@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use wire::openai::chat::RequestedGeneration;
+use wire::chat::RequestedGeneration;
 
 use super::input::{Input, Row, Survey};
 use super::output;

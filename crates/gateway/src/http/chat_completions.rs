@@ -7,7 +7,8 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use domain::{Completion, TierName};
 use ledger::RequestId;
-use wire::openai::chat::{AnswerHead, Delivery, encode_completion, parse_request};
+use wire::chat::{AnswerHead, Delivery};
+use wire::openai::chat::{encode_completion, parse_request};
 
 use super::admission::Place;
 use super::error::HttpError;

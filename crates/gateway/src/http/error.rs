@@ -5,7 +5,7 @@ use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use ledger::{LedgerError, RequestId};
-use wire::openai::error::ErrorBody;
+use wire::chat::ErrorBody;
 
 use crate::tier::Fault;
 

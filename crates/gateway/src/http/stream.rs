@@ -10,9 +10,10 @@ use axum::body::Body;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use domain::{Completion, TierName};
+use domain::{Completion, StreamEvent, TierName};
 use futures_util::stream::unfold;
-use wire::openai::chat::{StreamEncoder, StreamUsage};
+use wire::chat::StreamUsage;
+use wire::openai::chat::StreamEncoder;
 use wire::sse::encode_data;
 
 use super::chat_completions::{accepted, head};
@@ -34,7 +35,9 @@ pub(super) struct Stream {
     usage: StreamUsage,
     /// Who writes.
     tier: Option<TierName>,
-    /// Set when the first text was shown.
+    /// What the tier told before it showed anything: it may still fail, and another answer.
+    held: Vec<StreamEvent>,
+    /// Set when something was shown.
     encoder: Option<StreamEncoder>,
     /// Whether more may be told while it is written.
     is_being_written: bool,
@@ -58,6 +61,7 @@ impl Stream {
             exchange,
             usage,
             tier: None,
+            held: Vec::new(),
             encoder: None,
             is_being_written: true,
             has_ended: false,
@@ -72,8 +76,11 @@ impl Stream {
     pub(super) async fn respond(mut self) -> Response {
         let first = loop {
             match self.next().await {
-                Next::Said(Said::Asks(tier)) => self.tier = Some(tier),
-                Next::Said(Said::Text(text)) => break self.text(&text),
+                Next::Said(said) => {
+                    if let Some(events) = self.said(said) {
+                        break events;
+                    }
+                }
                 Next::Silence => break WAITING.to_owned(),
                 Next::Done(done) => {
                     match (*done).and_then(|answered| accepted(answered, &self.exchange.id)) {
@@ -123,8 +130,12 @@ impl Stream {
         }
         loop {
             match self.next().await {
-                Next::Said(Said::Asks(tier)) => self.tier = Some(tier),
-                Next::Said(Said::Text(text)) => return Some(self.text(&text)),
+                Next::Said(said) => {
+                    let events = self.said(said);
+                    if events.is_some() {
+                        return events;
+                    }
+                }
                 Next::Silence => return Some(WAITING.to_owned()),
                 Next::Done(done) => {
                     let answer = (*done).and_then(|it| accepted(it, &self.exchange.id));
@@ -151,34 +162,49 @@ impl Stream {
         in_time.unwrap_or(Next::Silence)
     }
 
-    fn text(&mut self, text: &str) -> String {
-        match (&self.encoder, &self.tier) {
-            (Some(encoder), _) => encoder.text(text),
-            (None, Some(tier)) => {
-                let encoder = StreamEncoder::new(head(&self.exchange.id, tier), self.usage);
-                let events = encoder.start() + &encoder.text(text);
-                self.encoder = Some(encoder);
-                events
+    /// What is to be sent of what was said.
+    fn said(&mut self, said: Said) -> Option<String> {
+        match said {
+            Said::Asks(tier) => {
+                self.held.clear();
+                self.tier = Some(tier);
+                None
             }
-            (None, None) => unreachable!("who writes is told before what is written"),
+            Said::Event(event) if self.encoder.is_none() && !event.is_output() => {
+                self.held.push(event);
+                None
+            }
+            Said::Event(event) => {
+                let mut told = std::mem::take(&mut self.held);
+                told.push(event);
+                let events: String = told.iter().map(|event| self.event(event)).collect();
+                (!events.is_empty()).then_some(events)
+            }
         }
+    }
+
+    fn event(&mut self, event: &StreamEvent) -> String {
+        let Some(tier) = &self.tier else {
+            unreachable!("who writes is told before what is written")
+        };
+        let encoder = self
+            .encoder
+            .get_or_insert_with(|| StreamEncoder::new(head(&self.exchange.id, tier), self.usage));
+        let mut events = String::new();
+        encoder.event(event, &mut events);
+        events
     }
 
     fn end(&mut self, tier: TierName, completion: &Completion) -> String {
         self.has_ended = true;
-        // What was shown while it was written is not shown again.
-        let events = match &self.encoder {
-            Some(_) => String::new(),
-            None => {
-                self.tier = Some(tier);
-                self.text(&completion.text)
-            }
-        };
-        let end = self
-            .encoder
-            .as_ref()
-            .map(|encoder| encoder.end(completion.finish_reason, completion.usage.as_ref()));
-        events + &end.unwrap_or_default()
+        let mut told = StreamEvent::of(completion);
+        if self.encoder.is_some() {
+            // What was shown while it was written is not shown again.
+            told.drain(..told.len() - 1);
+        } else {
+            self.tier = Some(tier);
+        }
+        told.iter().map(|event| self.event(event)).collect()
     }
 
     fn break_off(&mut self, error: &HttpError) -> String {
@@ -230,7 +256,8 @@ mod tests {
             tokio::time::sleep(KEEP_ALIVE * 2 + KEEP_ALIVE / 2).await;
             let tier = TierName::new("llama").unwrap();
             say.send(Said::Asks(tier)).await.unwrap();
-            say.send(Said::Text("Hello".to_owned())).await.unwrap();
+            let hello = StreamEvent::Text("Hello".to_owned());
+            say.send(Said::Event(hello)).await.unwrap();
             tokio::time::sleep(KEEP_ALIVE + KEEP_ALIVE / 2).await;
             drop(say);
             end.send(Err(HttpError::stopping())).unwrap();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use domain::{Message, Prompt, Role, TaskName, TierKind, TierName};
 use ledger::RequestId;
+use wire::chat::{ChatRequest, Extra, RequestedGeneration};
 use wire::fault::{Fault, FaultKind};
-use wire::openai::chat::{ChatRequest, Extra, RequestedGeneration};
 
 use super::error::HttpError;
 use crate::answer::Request;
@@ -89,6 +89,7 @@ type Understood = (Prompt, RequestedGeneration, Option<Extra>);
 /// say, for the same reason; what a client says about it makes no difference to a label.
 fn to_label(task: &ReadyTask, asked: ChatRequest) -> Result<Understood, Fault> {
     let name = &task.task.name;
+    let refusal = refusal(&asked);
     let mut messages = asked.prompt.messages;
     if let Some(index) = messages.iter().position(|it| it.role != Role::User) {
         let role = messages[index].role.as_str();
@@ -100,7 +101,7 @@ fn to_label(task: &ReadyTask, asked: ChatRequest) -> Result<Understood, Fault> {
         ));
     }
     let text = match (messages.pop(), messages.len()) {
-        (Some(message), 0) => message.content,
+        (Some(message), 0) => message.text().into_owned(),
         (_, before) => {
             let found = format!("there are {} messages", before + 1);
             return Err(unsupported("messages".to_owned(), found, &one_text(name)));
@@ -116,7 +117,7 @@ fn to_label(task: &ReadyTask, asked: ChatRequest) -> Result<Understood, Fault> {
             rule,
         ));
     }
-    match asked.extra.refusal() {
+    match refusal {
         Some(refusal) => Err(refusal),
         None => Ok((
             task.task.prompt_for(&text),
@@ -135,11 +136,10 @@ fn one_text(task: &TaskName) -> String {
 
 /// A conversation: the task's instruction, where it has one, before the messages of the client.
 fn to_converse(task: &ReadyTask, asked: ChatRequest) -> Result<Understood, Fault> {
-    let mut extra = asked.extra;
     let rungs = task.cascade.rungs().iter();
     let mut inside = rungs.filter(|it| matches!(it.kind, TierKind::Student | TierKind::Local));
     let understands = inside.next().is_none();
-    if let Some(refusal) = extra.refusal().filter(|_| !understands) {
+    if let Some(refusal) = refusal(&asked).filter(|_| !understands) {
         return Err(refusal);
     }
     let mut prompt = asked.prompt;
@@ -147,10 +147,24 @@ fn to_converse(task: &ReadyTask, asked: ChatRequest) -> Result<Understood, Fault
     if !instruction.is_empty() {
         let instruction = Message::new(Role::System, instruction);
         prompt.messages.insert(0, instruction);
-        extra = extra.behind_first_message();
     }
-    let extra = (understands && !extra.is_empty()).then_some(extra);
+    let extra = (understands && !asked.extra.is_empty()).then_some(asked.extra);
     Ok((prompt, asked.generation, extra))
+}
+
+/// What a tier that takes text and nothing beside it would lose of the request.
+fn refusal(asked: &ChatRequest) -> Option<Fault> {
+    if let Some(refusal) = asked.extra.refusal(&asked.prompt) {
+        return Some(refusal);
+    }
+    let rule = "leave it out, or ask for a tier that takes it";
+    if let Some((kind, path)) = asked.prompt.beyond_text() {
+        let found = format!("there is {kind}, and a tier that may answer reads text alone");
+        return Some(unsupported(path, found, rule));
+    }
+    let name = asked.generation.options.beyond_plain()?;
+    let found = "a tier that may answer does not offer it".to_owned();
+    Some(unsupported(name.to_owned(), found, rule))
 }
 
 fn unsupported(path: String, found: String, rule: &str) -> Fault {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use wire::openai::chat::Delivery;
+use wire::chat::Delivery;
 
 use super::admission::Place;
 use super::error::HttpError;

@@ -122,7 +122,7 @@ impl ModelAnswer {
         }
         let usage = answer.completion.usage;
         Self {
-            answer: Some(answer.completion.text.clone()),
+            answer: Some(answer.completion.text().into_owned()),
             confidence: answer.evidence.as_ref().map(Evidence::confidence),
             logits,
             token_log_probabilities: tokens,
@@ -151,15 +151,15 @@ pub(crate) fn text_of(task: &ReadyTask, prompt: &Prompt) -> String {
     let mut turns = &prompt.messages[..];
     if let [first, rest @ ..] = turns
         && first.role == Role::System
-        && first.content == task.task.instruction()
+        && first.text() == task.task.instruction()
     {
         turns = rest;
     }
     if let [only] = turns {
-        return only.content.clone();
+        return only.text().into_owned();
     }
     let turns = turns
         .iter()
-        .map(|turn| format!("{}: {}", turn.role.as_str(), turn.content));
+        .map(|turn| format!("{}: {}", turn.role.as_str(), turn.text()));
     turns.collect::<Vec<_>>().join("\n\n")
 }

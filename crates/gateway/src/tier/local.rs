@@ -371,10 +371,9 @@ fn write(
     };
     Ok(TierAnswer {
         completion: Completion {
-            text: generated.text,
-            finish_reason,
             usage: Some(usage(prompt.len(), 0, generated.tokens.len())),
             model: model.name().to_owned(),
+            ..Completion::new(generated.text, finish_reason)
         },
         label: None,
         evidence: evidence.map(Evidence::Tokens),
@@ -386,6 +385,7 @@ fn usage(prompt: usize, cached: usize, completion: usize) -> Usage {
         prompt: PromptTokens(prompt as u64),
         cached_prompt: PromptTokens(cached as u64),
         completion: CompletionTokens(completion as u64),
+        ..Usage::default()
     }
 }
 
@@ -405,7 +405,7 @@ fn chat_message(message: &domain::Message) -> ChatMessage {
         domain::Role::User => llama::Role::User,
         domain::Role::Assistant => llama::Role::Assistant,
     };
-    ChatMessage::new(role, message.content.clone())
+    ChatMessage::new(role, message.text())
 }
 
 fn failure(error: RequestError) -> TierFailure {

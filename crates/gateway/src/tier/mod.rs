@@ -4,14 +4,16 @@ pub(crate) mod local;
 pub(crate) mod remote;
 mod student;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use domain::{
-    Completion, FinishReason, Generation, Picodollars, Price, Prompt, TierKind, TierName, Usage,
+    Completion, FinishReason, Generation, Message, Picodollars, Price, Prompt, TierKind, TierName,
+    Usage,
 };
 use ledger::{RequestId, Resolution, UnpaidAttempt};
 use routing::evidence::Evidence;
-use wire::openai::chat::Extra;
+use wire::chat::Extra;
 
 use self::local::LocalTier;
 use self::remote::RemoteTier;
@@ -94,11 +96,9 @@ pub(crate) struct Question<'a> {
 
 impl Question<'_> {
     /// The text to be labelled: the last turn.
-    pub(crate) fn text(&self) -> &str {
-        self.prompt
-            .messages
-            .last()
-            .map_or("", |message| &message.content)
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        let last = self.prompt.messages.last();
+        last.map(Message::text).unwrap_or_default()
     }
 
     /// What the request's fields of its own protocol add to it, in bytes.
@@ -195,9 +195,8 @@ impl Bill {
 /// A label as a completion.
 pub(crate) fn label_completion(name: &str, model: String, usage: Option<Usage>) -> Completion {
     Completion {
-        text: name.to_owned(),
-        finish_reason: FinishReason::Stop,
         usage,
         model,
+        ..Completion::new(name, FinishReason::Stop)
     }
 }

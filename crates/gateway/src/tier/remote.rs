@@ -2,10 +2,13 @@
 
 use std::time::Instant;
 
-use domain::{Completion, CompletionTokens, Picodollars, Price, Prompt, PromptTokens, TierKind};
+use domain::{
+    Accumulator, Completion, CompletionTokens, Picodollars, Price, Prompt, PromptTokens,
+    StreamEvent, TierKind,
+};
 use ledger::{AttemptId, BudgetLimit, Hold, Ledger, LedgerError, NewHold, UnpaidAttempt};
 use tokio::sync::Semaphore;
-use upstream::{Attempt, Billing, Client, Refusal, StreamPart, UpstreamError};
+use upstream::{Attempt, Billing, Client, Refusal, UpstreamError};
 
 use super::{Asked, Bill, Fault, Question, TierAnswer, TierFailure};
 use crate::answer::Live;
@@ -177,27 +180,23 @@ impl RemoteTier {
             error,
             shown: false,
         })?;
-        let mut text = String::new();
+        let mut written = Accumulator::default();
         loop {
-            match stream.next_part().await {
-                Ok(StreamPart::Text(part)) => {
-                    text.push_str(&part);
-                    live.say(part).await;
-                }
-                Ok(StreamPart::End(end)) => {
-                    return Ok(Completion {
-                        text,
-                        finish_reason: end.finish_reason,
-                        usage: end.usage,
-                        model: end.model,
-                    });
-                }
-                Err(error) => {
-                    let shown = !text.is_empty();
-                    return Err(Broken { error, shown });
-                }
+            let event = stream.next_event().await.map_err(|error| Broken {
+                error,
+                shown: written.has_output(),
+            })?;
+            let ends = matches!(event, StreamEvent::End(_));
+            if !ends {
+                live.say(event.clone()).await;
+            }
+            written.push(event);
+            if ends {
+                break;
             }
         }
+        let whole = written.finish();
+        Ok(whole.unwrap_or_else(|| unreachable!("the end was told")))
     }
 
     fn settle(&self, (hold, worst): (Hold, Picodollars), whole: &Completion, bill: &mut Bill) {
@@ -246,13 +245,13 @@ pub(crate) fn estimated_cost(
     let prompt_tokens = prompt
         .messages
         .iter()
-        .map(|message| message.content.len().div_ceil(BYTES_PER_TOKEN) + FRAME);
+        .map(|message| message.size_bytes().div_ceil(BYTES_PER_TOKEN) + FRAME);
     let prompt_tokens = PromptTokens(prompt_tokens.sum::<usize>() as u64);
     let completion_tokens = CompletionTokens(answer_bytes.div_ceil(BYTES_PER_TOKEN) as u64);
     let usage = domain::Usage {
         prompt: prompt_tokens,
-        cached_prompt: PromptTokens(0),
         completion: completion_tokens,
+        ..domain::Usage::default()
     };
     price.cost(&usage).ok()
 }
@@ -267,19 +266,15 @@ fn read(completion: Completion, question: &Question<'_>) -> Result<TierAnswer, T
             evidence: None,
         });
     };
-    let Some(label) = labels.parse(&completion.text) else {
+    let Some(label) = labels.parse(&completion.text()) else {
         return Err(TierFailure {
             reason: "the answer is none of the task's labels; if this happens often, say in the prompt that the answer is one label alone, and give the labels definitions".to_owned(),
             retryable: true,
             fault: Fault::Tier,
         });
     };
-    let completion = Completion {
-        text: labels.name(label).to_owned(),
-        ..completion
-    };
     Ok(TierAnswer {
-        completion,
+        completion: completion.with_text(labels.name(label)),
         label: Some(label),
         evidence: None,
     })

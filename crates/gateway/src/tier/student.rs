@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use domain::{CompletionTokens, PromptTokens, Usage};
+use domain::Usage;
 use ledger::{AttemptId, UnpaidAttempt};
 use routing::evidence::Evidence;
 
@@ -27,13 +27,9 @@ pub(super) fn ask(question: Question<'_>) -> Asked {
             elapsed: start.elapsed(),
         };
     };
-    let probabilities = student.predict(question.text());
+    let probabilities = student.predict(&question.text());
     let (top, _) = probabilities.top();
-    let usage = Usage {
-        prompt: PromptTokens(0),
-        cached_prompt: PromptTokens(0),
-        completion: CompletionTokens(0),
-    };
+    let usage = Usage::default();
     let name = student.labels().name(top);
     let answer = TierAnswer {
         completion: label_completion(name, MODEL.to_owned(), Some(usage)),

@@ -99,6 +99,7 @@ pub(crate) fn usage(prompt: u64, cached: u64, completion: u64) -> Usage {
         prompt: PromptTokens(prompt),
         cached_prompt: PromptTokens(cached),
         completion: CompletionTokens(completion),
+        ..Usage::default()
     }
 }
 

@@ -8,7 +8,9 @@ const SETTLED: End = End::Settle {
     usage: domain::Usage {
         prompt: domain::PromptTokens(900),
         cached_prompt: domain::PromptTokens(100),
+        cache_write_prompt: domain::PromptTokens(0),
         completion: domain::CompletionTokens(12),
+        reasoning: domain::CompletionTokens(0),
     },
     cost: domain::Picodollars::new(70),
 };

@@ -212,7 +212,7 @@ async fn a_stream_that_breaks_after_text_must_not_be_tried_again() {
             None => assert!(matches!(cause, Breakage::Reported(_)), "{rule}: {cause:?}"),
         }
         assert!(
-            stream.next_part().await.is_err(),
+            stream.next_event().await.is_err(),
             "{rule}: nothing follows an error"
         );
     }

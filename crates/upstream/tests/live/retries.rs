@@ -13,7 +13,7 @@ async fn a_failure_that_passes_is_tried_again() {
     let question = Question::new();
     let (prompt, generation) = (&question.prompt, &question.generation);
     let completion = vendor.client().complete(prompt, generation).await.unwrap();
-    assert_eq!(completion.text, ANSWER);
+    assert_eq!(completion.text(), ANSWER);
     assert_eq!(vendor.running.requests(), 3);
     assert_eq!(vendor.bills().len(), 1);
 }
@@ -116,7 +116,7 @@ async fn an_endpoint_that_keeps_failing_is_left_alone_until_a_probe_succeeds() {
             other => break other,
         }
     };
-    assert_eq!(answered.unwrap().text, ANSWER);
+    assert_eq!(answered.unwrap().text(), ANSWER);
     assert_eq!(vendor.running.requests(), 3);
 }
 

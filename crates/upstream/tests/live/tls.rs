@@ -84,7 +84,7 @@ async fn an_authority_of_ones_own_is_trusted_when_named() {
     let terminator = Terminator::start(&vendor).await;
     let client = terminator.client(&vendor, Some(fixture("authority.pem")));
     let completion = Question::new().ask(&client).await.unwrap();
-    assert_eq!(completion.text, ANSWER);
+    assert_eq!(completion.text(), ANSWER);
 }
 
 #[tokio::test]

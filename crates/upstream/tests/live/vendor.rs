@@ -10,7 +10,7 @@ use standin::journal::{self, Bill};
 use standin::{AnswerSet, Answers, RunningStandin, Standin, StandinOptions};
 use upstream::{
     Attempt, Client, CompletionStream, Egress, EgressOptions, Endpoint, EndpointOptions, StreamEnd,
-    StreamPart, UpstreamError,
+    StreamEvent, UpstreamError,
 };
 
 /// A question, and its answer with characters of one to four bytes.
@@ -91,12 +91,10 @@ impl Question {
             Message::new(Role::User, QUESTION),
         ];
         Self {
-            prompt: Prompt { messages },
+            prompt: Prompt::new(messages),
             generation: Generation {
-                max_completion_tokens: CompletionTokens(1_000),
-                temperature: 0.0,
                 seed: 1,
-                stop: Vec::new(),
+                ..Generation::new(CompletionTokens(1_000))
             },
         }
     }
@@ -133,9 +131,10 @@ pub(crate) async fn collect(
 ) -> (String, Result<StreamEnd, UpstreamError>) {
     let mut text = String::new();
     loop {
-        match stream.next_part().await {
-            Ok(StreamPart::Text(part)) => text.push_str(&part),
-            Ok(StreamPart::End(end)) => return (text, Ok(end)),
+        match stream.next_event().await {
+            Ok(StreamEvent::Text(part)) => text.push_str(&part),
+            Ok(StreamEvent::End(end)) => return (text, Ok(end)),
+            Ok(_) => {}
             Err(error) => return (text, Err(error)),
         }
     }

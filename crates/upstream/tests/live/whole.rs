@@ -10,7 +10,7 @@ use crate::vendor::{ANSWER, Question, Vendor, collect, cost};
 async fn a_whole_answer_costs_what_the_vendor_bills() {
     let vendor = Vendor::start(&[]).await;
     let completion = Question::new().ask(&vendor.client()).await.unwrap();
-    assert_eq!(completion.text, ANSWER);
+    assert_eq!(completion.text(), ANSWER);
     assert_eq!(completion.finish_reason, FinishReason::Stop);
     assert_eq!(completion.model, "standin-1");
     vendor.running.ended(1).await;
@@ -32,7 +32,10 @@ async fn check_stream(client: &Client) {
     assert_eq!(end.finish_reason, FinishReason::Stop);
     assert_eq!(end.model, "standin-1");
     assert!(end.usage.unwrap().completion > CompletionTokens(0));
-    assert!(stream.next_part().await.is_err(), "nothing follows the end");
+    assert!(
+        stream.next_event().await.is_err(),
+        "nothing follows the end"
+    );
 }
 
 #[tokio::test]
@@ -48,7 +51,7 @@ async fn characters_survive_being_cut_into_bytes() {
     let vendor = Vendor::start(&["drip every 1"]).await;
     check_stream(&vendor.client()).await;
     let completion = Question::new().ask(&vendor.client()).await.unwrap();
-    assert_eq!(completion.text, ANSWER);
+    assert_eq!(completion.text(), ANSWER);
 }
 
 #[tokio::test]
@@ -59,7 +62,7 @@ async fn the_limit_of_tokens_reaches_the_vendor() {
     let completion = question.ask(&vendor.client()).await.unwrap();
     assert_eq!(completion.finish_reason, FinishReason::Length);
     assert_eq!(completion.usage.unwrap().completion, CompletionTokens(2));
-    assert!(ANSWER.starts_with(&completion.text));
+    assert!(ANSWER.starts_with(&*completion.text()));
 }
 
 #[tokio::test]

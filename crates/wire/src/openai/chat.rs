@@ -1,14 +1,19 @@
 //! Chat completions: `/v1/chat/completions`.
 
 mod answer;
+mod chunk;
 mod encode;
-mod extra;
+mod message;
+mod options;
 mod outward;
 mod request;
+mod stream;
+mod tools;
 mod usage;
 
-pub use answer::{ChunkReader, DecodeError, Piece, StreamEnd, parse_completion};
-pub use encode::{AnswerHead, StreamEncoder, encode_completion};
-pub use extra::Extra;
-pub use outward::{Dialect, MaxTokensField, OutwardRequest, Sampling};
-pub use request::{ChatRequest, Delivery, RequestedGeneration, StreamUsage, parse_request};
+pub use answer::parse_completion;
+pub use chunk::ChunkReader;
+pub use encode::encode_completion;
+pub use outward::encode_request;
+pub use request::parse_request;
+pub use stream::StreamEncoder;

@@ -41,7 +41,7 @@ impl<'a> From<&'a ModelEntry> for EntryBody<'a> {
 /// The answer to `GET /v1/models` as JSON.
 #[must_use]
 pub fn encode_models(models: &[ModelEntry]) -> String {
-    crate::openai::json(&ListBody {
+    crate::json::text(&ListBody {
         object: "list",
         data: models.iter().map(EntryBody::from).collect(),
     })
@@ -50,5 +50,5 @@ pub fn encode_models(models: &[ModelEntry]) -> String {
 /// The answer to `GET /v1/models/{id}` as JSON.
 #[must_use]
 pub fn encode_model(model: &ModelEntry) -> String {
-    crate::openai::json(&EntryBody::from(model))
+    crate::json::text(&EntryBody::from(model))
 }

@@ -1,220 +1,198 @@
-//! Outward: the answer as a vendor gives it, whole or in chunks.
+//! Outward: the answer as a vendor gives it, whole.
 
-use domain::{Completion, FinishReason, Usage};
+use domain::{
+    Completion, Content, FinishReason, Opaque, Part, Protocol, Reasoning, Signature, TokenChoice,
+    TokenLogprob, ToolCall,
+};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::usage::read_usage;
-use crate::openai::error::VendorError;
-use crate::sse::Event;
+use crate::chat::{DecodeError, VendorError, not_the_protocol};
 
-/// Why an answer can't be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// It is not of the protocol's form.
-    #[error("the answer is no {what} of the OpenAI protocol (line {line}, column {column})")]
-    NotTheProtocol {
-        /// What it should have been.
-        what: &'static str,
-        /// The line of the first wrong byte.
-        line: usize,
-        /// Its column.
-        column: usize,
-    },
-    /// It has no choice.
-    #[error("the answer has an empty list of choices")]
-    NoChoice,
-    /// It ends for a reason that is not known, or for none.
-    #[error("the answer has no finish reason that is known")]
-    UnknownFinish,
-    /// The stream ended before the answer did.
-    #[error("the stream ended before the answer did")]
-    Unfinished,
-    /// The vendor reports an error within the stream.
-    #[error("the vendor reported an error within the stream")]
-    Vendor(VendorError),
-}
+const PROTOCOL: Protocol = Protocol::OpenAiChat;
 
 #[derive(Deserialize)]
 struct AnswerBody {
-    #[serde(default)]
     model: Option<String>,
     choices: Vec<Choice>,
-    #[serde(default)]
     usage: Option<Value>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
 struct Choice {
     message: Said,
     finish_reason: Option<String>,
+    logprobs: Option<Logprobs>,
 }
 
-/// A message or the delta of one; fields that are not text, such as a vendor's reasoning, are
-/// left out.
+/// A message or the delta of one.
 #[derive(Default, Deserialize)]
-struct Said {
+pub(super) struct Said {
+    pub(super) content: Option<String>,
+    pub(super) refusal: Option<String>,
+    /// What servers of open models call the model's thoughts.
+    #[serde(alias = "reasoning")]
+    pub(super) reasoning_content: Option<String>,
+    pub(super) tool_calls: Option<Vec<CallBody>>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// A tool call or the delta of one.
+#[derive(Deserialize)]
+pub(super) struct CallBody {
+    pub(super) index: Option<usize>,
+    pub(super) id: Option<String>,
     #[serde(default)]
-    content: Option<String>,
-    #[serde(default)]
-    refusal: Option<String>,
+    pub(super) function: FunctionBody,
+    pub(super) extra_content: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct FunctionBody {
+    pub(super) name: Option<String>,
+    pub(super) arguments: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct ChunkBody {
-    #[serde(default)]
-    model: Option<String>,
-    #[serde(default)]
-    choices: Vec<ChunkChoice>,
-    #[serde(default)]
-    usage: Option<Value>,
-    #[serde(default)]
-    error: Option<Value>,
+pub(super) struct Logprobs {
+    content: Option<Vec<TokenBody>>,
 }
 
 #[derive(Deserialize)]
-struct ChunkChoice {
+struct TokenBody {
+    token: String,
+    logprob: f64,
+    bytes: Option<Vec<u8>>,
     #[serde(default)]
-    index: u32,
-    #[serde(default)]
-    delta: Option<Said>,
-    #[serde(default)]
-    finish_reason: Option<String>,
+    top_logprobs: Vec<TokenBody>,
 }
 
-/// The completion that the body of an answer with status 200 holds. A refusal is a completion
-/// whose text is the refusal and whose finish reason is [`FinishReason::ContentFilter`].
+/// The completion that the body of an answer with status 200 holds. A refusal in words ends with
+/// [`FinishReason::Refusal`]. Of several choices the first is taken.
 ///
 /// # Errors
 /// When the body is no such answer.
 pub fn parse_completion(body: &[u8]) -> Result<Completion, DecodeError> {
-    let answer: AnswerBody =
-        serde_json::from_slice(body).map_err(|error| not_the_protocol("completion", &error))?;
-    let choice = answer
-        .choices
-        .into_iter()
-        .next()
-        .ok_or(DecodeError::NoChoice)?;
-    let finish_reason = choice.finish_reason.as_deref().and_then(finish_reason);
-    let finish_reason = finish_reason.ok_or(DecodeError::UnknownFinish)?;
-    let refusal = choice.message.refusal.filter(|text| !text.is_empty());
+    let answer: AnswerBody = serde_json::from_slice(body)
+        .map_err(|error| not_the_protocol(PROTOCOL, "completion", &error))?;
+    let choice = answer.choices.into_iter().next();
+    let choice = choice.ok_or(DecodeError::NoChoice)?;
+    let named = choice.finish_reason.as_deref().and_then(finish_reason);
+    let named = named.ok_or(DecodeError::UnknownFinish)?;
+    let parts = choice.message.into_parts();
+    let has = |pick: fn(&Content) -> bool| parts.iter().any(|part| pick(&part.content));
+    let calls = has(|content| matches!(content, Content::ToolCall(_)));
+    let refused = has(|content| matches!(content, Content::Refusal(_)));
+    let logprobs = choice.logprobs.map(Logprobs::into_tokens);
+    let mut rest = answer.rest;
+    for head in ["id", "object", "created"] {
+        rest.shift_remove(head);
+    }
     Ok(Completion {
-        finish_reason: match refusal {
-            Some(_) => FinishReason::ContentFilter,
-            None => finish_reason,
-        },
-        text: refusal.or(choice.message.content).unwrap_or_default(),
+        finish_reason: ended(named, calls, refused),
+        logprobs: logprobs.unwrap_or_default(),
         usage: answer.usage.and_then(read_usage),
         model: answer.model.unwrap_or_default(),
+        beside: beside(rest),
+        ..Completion::of_parts(parts, named)
     })
 }
 
-/// What one event of a stream brings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
-    /// Text of the completion, never empty.
-    Text(String),
-    /// Nothing to show.
-    Nothing,
-    /// The end of the stream; no event follows.
-    Done,
-}
-
-/// What is known when a stream has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamEnd {
-    /// Why the completion ends.
-    pub finish_reason: FinishReason,
-    /// What was consumed; `None` when the vendor never said.
-    pub usage: Option<Usage>,
-    /// The vendor's name of the model that answered; empty when it never said.
-    pub model: String,
-}
-
-/// Reads the events of one stream.
-#[derive(Debug, Default)]
-pub struct ChunkReader {
-    finish_reason: Option<FinishReason>,
-    refused: bool,
-    usage: Option<Usage>,
-    model: String,
-}
-
-impl ChunkReader {
-    /// What the next event brings. Events of types that are not known are passed over.
-    ///
-    /// # Errors
-    /// When the event is not of the protocol's form, reports an error, or gives an unknown finish
-    /// reason. The stream can't be read on then.
-    pub fn read(&mut self, event: &Event) -> Result<Piece, DecodeError> {
-        if !matches!(event.name.as_deref(), None | Some("message" | "error")) {
-            return Ok(Piece::Nothing);
-        }
-        if event.data == "[DONE]" {
-            return Ok(Piece::Done);
-        }
-        let chunk: ChunkBody = serde_json::from_str(&event.data)
-            .map_err(|error| not_the_protocol("chunk of a stream", &error))?;
-        if let Some(error) = chunk.error {
-            let error = serde_json::json!({ "error": error });
-            return Err(DecodeError::Vendor(VendorError::from_json(error)));
-        }
-        // Usage is cumulative where it comes more than once: the last counts, never the sum.
-        if let Some(usage) = chunk.usage.and_then(read_usage) {
-            self.usage = Some(usage);
-        }
-        if let Some(model) = chunk.model.filter(|model| !model.is_empty()) {
-            self.model = model;
-        }
-        match chunk.choices.into_iter().find(|choice| choice.index == 0) {
-            Some(choice) => self.read_choice(choice),
-            None => Ok(Piece::Nothing),
-        }
-    }
-
-    fn read_choice(&mut self, choice: ChunkChoice) -> Result<Piece, DecodeError> {
-        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
-            let reason = finish_reason(&reason).ok_or(DecodeError::UnknownFinish)?;
-            self.finish_reason = Some(reason);
-        }
-        let delta = choice.delta.unwrap_or_default();
-        let refusal = delta.refusal.filter(|text| !text.is_empty());
-        self.refused |= refusal.is_some();
-        let text = refusal.or(delta.content).filter(|text| !text.is_empty());
-        Ok(text.map_or(Piece::Nothing, Piece::Text))
-    }
-
-    /// What is known at the end: after [`Piece::Done`], or when the connection was closed in good
-    /// order, which some servers do instead.
-    ///
-    /// # Errors
-    /// [`DecodeError::Unfinished`] when no finish reason has come.
-    pub fn finish(self) -> Result<StreamEnd, DecodeError> {
-        let finish_reason = self.finish_reason.ok_or(DecodeError::Unfinished)?;
-        Ok(StreamEnd {
-            finish_reason: if self.refused {
-                FinishReason::ContentFilter
-            } else {
-                finish_reason
-            },
-            usage: self.usage,
-            model: self.model,
-        })
+/// The finish reason that stands behind the named one: a refusal in words ends as any text does,
+/// and some servers end with `stop` where they ask for tools.
+pub(super) fn ended(named: FinishReason, calls: bool, refused: bool) -> FinishReason {
+    match named {
+        _ if refused => FinishReason::Refusal,
+        FinishReason::Stop if calls => FinishReason::ToolCalls,
+        _ => named,
     }
 }
 
-/// The parser's own message may quote the answer, so only the place is kept.
-fn not_the_protocol(what: &'static str, error: &serde_json::Error) -> DecodeError {
-    DecodeError::NotTheProtocol {
-        what,
-        line: error.line(),
-        column: error.column(),
+impl Said {
+    fn into_parts(self) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let some = |text: Option<String>| text.filter(|text| !text.is_empty());
+        if let Some(text) = some(self.reasoning_content) {
+            let signature = None;
+            parts.push(Part::new(Content::Reasoning(Reasoning { text, signature })));
+        }
+        parts.extend(some(self.content).map(Part::text));
+        parts.extend(some(self.refusal).map(|text| Part::new(Content::Refusal(text))));
+        let mut rest = self.rest;
+        rest.shift_remove("role");
+        rest.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
+        if let Some(part) = parts.last_mut() {
+            part.beside = beside(rest);
+        }
+        let calls = self.tool_calls.unwrap_or_default().into_iter();
+        parts.extend(calls.map(|call| Part::new(Content::ToolCall(call.into_call()))));
+        parts
     }
+}
+
+impl CallBody {
+    pub(super) fn into_call(self) -> ToolCall {
+        ToolCall {
+            id: self.id.unwrap_or_default(),
+            name: self.function.name.unwrap_or_default(),
+            arguments: self.function.arguments.unwrap_or_default(),
+            signature: self.extra_content.as_ref().and_then(read_seal),
+        }
+    }
+}
+
+/// The seal of a tool call where Google's own OpenAI surface has it.
+pub(super) fn read_seal(extra_content: &Value) -> Option<Signature> {
+    let seal = extra_content.pointer("/google/thought_signature")?;
+    Some(Signature {
+        protocol: Protocol::Google,
+        text: seal.as_str()?.to_owned(),
+    })
+}
+
+impl Logprobs {
+    pub(super) fn into_tokens(self) -> Vec<TokenLogprob> {
+        let tokens = self.content.unwrap_or_default().into_iter();
+        let read = |mut token: TokenBody| TokenLogprob {
+            top: std::mem::take(&mut token.top_logprobs)
+                .into_iter()
+                .map(TokenBody::into_choice)
+                .collect(),
+            written: token.into_choice(),
+        };
+        tokens.map(read).collect()
+    }
+}
+
+impl TokenBody {
+    fn into_choice(self) -> TokenChoice {
+        TokenChoice {
+            token: self.token,
+            logprob: self.logprob,
+            bytes: self.bytes,
+        }
+    }
+}
+
+/// What an event of a stream reports as an error.
+pub(super) fn reported(error: Value) -> DecodeError {
+    DecodeError::Vendor(VendorError::from_json(
+        serde_json::json!({ "error": error }),
+    ))
+}
+
+fn beside(mut rest: Map<String, Value>) -> Option<Opaque> {
+    rest.retain(|_, value| !value.is_null());
+    crate::object::opaque(PROTOCOL, &rest)
 }
 
 /// The finish reason of this name: OpenAI's, and the names that compatible servers use. An
 /// unknown one is refused, since the answer may be cut short.
-fn finish_reason(name: &str) -> Option<FinishReason> {
+pub(super) fn finish_reason(name: &str) -> Option<FinishReason> {
     match name {
         "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => Some(FinishReason::Stop),
         "length" | "max_tokens" | "model_length" => Some(FinishReason::Length),

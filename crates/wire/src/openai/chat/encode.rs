@@ -1,185 +1,132 @@
-//! Inward: the answer as our clients get it, whole or in chunks.
+//! Inward: the answer as our clients get it, whole.
 
-use domain::{Completion, FinishReason, Usage};
-use serde::Serialize;
+use domain::{
+    Completion, Content, FinishReason, Part, Protocol, TokenChoice, TokenLogprob, ToolCall,
+};
 
-use super::request::StreamUsage;
-use super::usage::UsageBody;
-use crate::openai::error::ErrorBody;
-use crate::openai::json;
-use crate::sse::encode_data;
+use super::usage::usage_body;
+use crate::chat::AnswerHead;
+use crate::json::{Fields, Json, list};
 
-/// What an answer says of itself, the same in each of its chunks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnswerHead {
-    /// The answer's name.
-    pub id: String,
-    /// When it was made, in seconds since 1970.
-    pub created_s: u64,
-    /// Who answered.
-    pub model: String,
-}
-
-#[derive(Serialize)]
-struct Body<'a, C> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: &'a [C],
-    /// Absent, null or there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Option<UsageBody>>,
-}
-
-#[derive(Serialize)]
-struct Choice<'a> {
-    index: u32,
-    message: MessageBody<'a>,
-    logprobs: Option<()>,
-    finish_reason: &'static str,
-}
-
-#[derive(Serialize)]
-struct MessageBody<'a> {
-    role: &'static str,
-    content: &'a str,
-    refusal: Option<()>,
-}
-
-#[derive(Serialize)]
-struct ChunkChoice<'a> {
-    index: u32,
-    delta: Delta<'a>,
-    logprobs: Option<()>,
-    finish_reason: Option<&'static str>,
-}
-
-#[derive(Default, Serialize)]
-struct Delta<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<&'a str>,
-}
-
-impl AnswerHead {
-    fn body<'a, C>(
-        &'a self,
-        object: &'static str,
-        choices: &'a [C],
-        usage: Option<Option<UsageBody>>,
-    ) -> Body<'a, C> {
-        Body {
-            id: &self.id,
-            object,
-            created: self.created_s,
-            model: &self.model,
-            choices,
-            usage,
-        }
-    }
-}
+const PROTOCOL: Protocol = Protocol::OpenAiChat;
 
 /// The whole answer as JSON. The model told is the head's.
 #[must_use]
 pub fn encode_completion(head: &AnswerHead, completion: &Completion) -> String {
-    let choice = Choice {
-        index: 0,
-        message: MessageBody {
-            role: "assistant",
-            content: &completion.text,
-            refusal: None,
-        },
-        logprobs: None,
-        finish_reason: finish_reason(completion.finish_reason),
-    };
-    let usage = completion.usage.as_ref().map(UsageBody::from);
-    json(&head.body("chat.completion", &[choice], usage.map(Some)))
+    let choice = Fields::new()
+        .with("index", 0_u32)
+        .with("message", message(&completion.parts))
+        .with("logprobs", logprobs(&completion.logprobs))
+        .with("finish_reason", finish_reason(completion.finish_reason));
+    head_fields(head, "chat.completion")
+        .with("choices", vec![choice.into()])
+        .with_some("usage", completion.usage.as_ref().map(usage_body))
+        .with_beside(completion.beside.as_ref(), PROTOCOL)
+        .encode()
 }
 
-/// Writes an answer as an event stream. Each text that it gives is whole events, to be sent at
-/// once and in this order: start, text any number of times, then end or error.
-#[derive(Clone, Debug)]
-pub struct StreamEncoder {
-    head: AnswerHead,
-    usage: StreamUsage,
+/// What stands at the head of a whole answer and of each chunk of a stream.
+pub(super) fn head_fields<'a>(head: &'a AnswerHead, object: &'static str) -> Fields<'a> {
+    Fields::new()
+        .with("id", &head.id)
+        .with("object", object)
+        .with("created", head.created_s)
+        .with("model", &head.model)
 }
 
-impl StreamEncoder {
-    /// A writer of one answer.
-    #[must_use]
-    pub fn new(head: AnswerHead, usage: StreamUsage) -> Self {
-        Self { head, usage }
-    }
+/// An assistant's message. Reasoning stands in the field in which compatible servers have it.
+fn message(parts: &[Part]) -> Fields<'_> {
+    let text = joined(parts, |content| match content {
+        Content::Text(text) => Some(text),
+        _ => None,
+    });
+    let refusal = joined(parts, |content| match content {
+        Content::Refusal(text) => Some(text),
+        _ => None,
+    });
+    let reasoning = joined(parts, |content| match content {
+        Content::Reasoning(reasoning) if !reasoning.text.is_empty() => Some(&reasoning.text),
+        _ => None,
+    });
+    let calls: Vec<Json<'_>> = parts.iter().filter_map(tool_call_of).collect();
+    // A message of calls alone has no content; one of nothing has an empty one.
+    let text = text.or_else(|| (calls.is_empty() && refusal.is_none()).then(String::new));
+    Fields::new()
+        .with("role", "assistant")
+        .with("content", text.map_or(Json::Null, Json::from))
+        .with("refusal", refusal.map_or(Json::Null, Json::from))
+        .with_some("reasoning_content", reasoning)
+        .with_some("tool_calls", (!calls.is_empty()).then_some(calls))
+}
 
-    /// The first chunk, which says who speaks.
-    #[must_use]
-    pub fn start(&self) -> String {
-        let delta = Delta {
-            role: Some("assistant"),
-            content: Some(""),
-        };
-        self.chunk(delta, None)
-    }
+fn joined<'a>(
+    parts: &'a [Part],
+    pick: impl Fn(&'a Content) -> Option<&'a String>,
+) -> Option<String> {
+    let mut texts = parts.iter().filter_map(|part| pick(&part.content));
+    let first = texts.next()?.clone();
+    Some(texts.fold(first, |all, text| all + text))
+}
 
-    /// A chunk of text.
-    #[must_use]
-    pub fn text(&self, text: &str) -> String {
-        let delta = Delta {
-            role: None,
-            content: Some(text),
-        };
-        self.chunk(delta, None)
-    }
-
-    /// The end: why, the usage if the client asked and it is known, and the end mark.
-    #[must_use]
-    pub fn end(&self, reason: FinishReason, usage: Option<&Usage>) -> String {
-        let mut stream = self.chunk(Delta::default(), Some(finish_reason(reason)));
-        if let (StreamUsage::Asked, Some(usage)) = (self.usage, usage) {
-            let none: [ChunkChoice<'_>; 0] = [];
-            let usage = Some(Some(UsageBody::from(usage)));
-            let body = self.head.body("chat.completion.chunk", &none, usage);
-            encode_data(&json(&body), &mut stream);
+fn tool_call_of(part: &Part) -> Option<Json<'_>> {
+    match &part.content {
+        Content::ToolCall(call) => {
+            let fields = tool_call(call);
+            Some(fields.with_beside(part.beside.as_ref(), PROTOCOL).into())
         }
-        encode_data("[DONE]", &mut stream);
-        stream
-    }
-
-    /// The end of a stream that broke. No end mark follows, so that nobody takes the answer for
-    /// whole.
-    #[must_use]
-    pub fn error(&self, error: &ErrorBody) -> String {
-        let mut stream = String::new();
-        encode_data(&error.encode(), &mut stream);
-        stream
-    }
-
-    fn chunk(&self, delta: Delta<'_>, finish_reason: Option<&'static str>) -> String {
-        let choice = ChunkChoice {
-            index: 0,
-            delta,
-            logprobs: None,
-            finish_reason,
-        };
-        // Who asks for usage gets a null in each chunk before the one that has it.
-        let usage = match self.usage {
-            StreamUsage::Asked => Some(None),
-            StreamUsage::NotAsked => None,
-        };
-        let mut stream = String::new();
-        let body = json(&self.head.body("chat.completion.chunk", &[choice], usage));
-        encode_data(&body, &mut stream);
-        stream
+        _ => None,
     }
 }
 
-fn finish_reason(reason: FinishReason) -> &'static str {
+/// A tool call, in a request or an answer. The seal of a vendor that demands its calls back with
+/// their seals stands where Google's own OpenAI surface has it.
+pub(super) fn tool_call(call: &ToolCall) -> Fields<'_> {
+    let function = Fields::new()
+        .with("name", &call.name)
+        .with("arguments", &call.arguments);
+    Fields::new()
+        .with("id", &call.id)
+        .with("type", "function")
+        .with("function", function)
+        .with_some("extra_content", call.signature.as_ref().map(seal))
+}
+
+/// The seal of a tool call.
+pub(super) fn seal(signature: &domain::Signature) -> Fields<'_> {
+    let google = Fields::new().with("thought_signature", &signature.text);
+    Fields::new().with("google", google)
+}
+
+/// Log-probabilities; null where there are none.
+pub(super) fn logprobs(tokens: &[TokenLogprob]) -> Json<'_> {
+    if tokens.is_empty() {
+        return Json::Null;
+    }
+    let content = tokens.iter().map(|token| {
+        choice(&token.written).with("top_logprobs", list(token.top.iter().map(choice)))
+    });
+    Fields::new()
+        .with("content", list(content))
+        .with("refusal", Json::Null)
+        .into()
+}
+
+fn choice(choice: &TokenChoice) -> Fields<'_> {
+    let bytes = choice.bytes.as_ref();
+    let bytes = bytes.map(|bytes| list(bytes.iter().map(|&byte| u32::from(byte))));
+    Fields::new()
+        .with("token", &choice.token)
+        .with("logprob", choice.logprob)
+        .with("bytes", bytes.unwrap_or(Json::Null))
+}
+
+/// The finish reason's name. A refusal in words ends as any text does; without words it is one of
+/// the vendor's filter.
+pub(super) fn finish_reason(reason: FinishReason) -> &'static str {
     match reason {
-        FinishReason::Stop => "stop",
+        FinishReason::Stop | FinishReason::Pause => "stop",
         FinishReason::Length => "length",
-        FinishReason::ContentFilter => "content_filter",
+        FinishReason::ContentFilter | FinishReason::Refusal => "content_filter",
         FinishReason::ToolCalls => "tool_calls",
     }
 }

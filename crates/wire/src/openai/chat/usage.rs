@@ -1,8 +1,10 @@
 //! The count of tokens in answers.
 
 use domain::{CompletionTokens, PromptTokens, Usage};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
+
+use crate::json::Fields;
 
 #[derive(Deserialize)]
 struct VendorUsage {
@@ -10,12 +12,22 @@ struct VendorUsage {
     #[serde(default)]
     completion_tokens: u64,
     total_tokens: Option<u64>,
-    prompt_tokens_details: Option<VendorPromptDetails>,
+    prompt_tokens_details: Option<PromptDetails>,
+    completion_tokens_details: Option<CompletionDetails>,
+    /// Where DeepSeek tells what its cache supplied.
+    prompt_cache_hit_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
-struct VendorPromptDetails {
+struct PromptDetails {
     cached_tokens: Option<u64>,
+    #[serde(alias = "cache_creation_tokens")]
+    cache_write_tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct CompletionDetails {
+    reasoning_tokens: Option<u64>,
 }
 
 /// The usage that a vendor reports; `None` when it is not of the protocol's form, which must not
@@ -25,42 +37,45 @@ struct VendorPromptDetails {
 /// alone, and bill it; what the total has beyond the prompt is therefore taken as written.
 pub(super) fn read_usage(usage: Value) -> Option<Usage> {
     let usage: VendorUsage = serde_json::from_value(usage).ok()?;
+    let prompt = usage.prompt_tokens;
     let details = usage.prompt_tokens_details;
-    let cached = details.and_then(|details| details.cached_tokens);
-    let beyond_prompt = usage
-        .total_tokens
+    let cached = details.as_ref().and_then(|details| details.cached_tokens);
+    let cached = cached
+        .or(usage.prompt_cache_hit_tokens)
         .unwrap_or(0)
-        .saturating_sub(usage.prompt_tokens);
+        .min(prompt);
+    let written = details.and_then(|details| details.cache_write_tokens);
+    let beyond_prompt = usage.total_tokens.unwrap_or(0).saturating_sub(prompt);
+    let completion = usage.completion_tokens.max(beyond_prompt);
+    let details = usage.completion_tokens_details;
+    let reasoning = details.and_then(|details| details.reasoning_tokens);
     Some(Usage {
-        prompt: PromptTokens(usage.prompt_tokens),
-        cached_prompt: PromptTokens(cached.unwrap_or(0).min(usage.prompt_tokens)),
-        completion: CompletionTokens(usage.completion_tokens.max(beyond_prompt)),
+        prompt: PromptTokens(prompt),
+        cached_prompt: PromptTokens(cached),
+        cache_write_prompt: PromptTokens(written.unwrap_or(0).min(prompt - cached)),
+        completion: CompletionTokens(completion),
+        reasoning: CompletionTokens(reasoning.unwrap_or(0).min(completion)),
     })
 }
 
 /// Usage as our clients are told it.
-#[derive(Serialize)]
-pub(super) struct UsageBody {
-    prompt_tokens: u64,
-    completion_tokens: u64,
-    total_tokens: u64,
-    prompt_tokens_details: PromptDetailsBody,
-}
-
-#[derive(Serialize)]
-struct PromptDetailsBody {
-    cached_tokens: u64,
-}
-
-impl From<&Usage> for UsageBody {
-    fn from(usage: &Usage) -> Self {
-        Self {
-            prompt_tokens: usage.prompt.0,
-            completion_tokens: usage.completion.0,
-            total_tokens: usage.prompt.0.saturating_add(usage.completion.0),
-            prompt_tokens_details: PromptDetailsBody {
-                cached_tokens: usage.cached_prompt.0,
-            },
-        }
-    }
+pub(super) fn usage_body(usage: &Usage) -> Fields<'static> {
+    let prompt_details = Fields::new()
+        .with("cached_tokens", usage.cached_prompt.0)
+        .with("cache_write_tokens", usage.cache_write_prompt.0)
+        .with("audio_tokens", 0_u32);
+    let completion_details = Fields::new()
+        .with("reasoning_tokens", usage.reasoning.0)
+        .with("audio_tokens", 0_u32)
+        .with("accepted_prediction_tokens", 0_u32)
+        .with("rejected_prediction_tokens", 0_u32);
+    Fields::new()
+        .with("prompt_tokens", usage.prompt.0)
+        .with("completion_tokens", usage.completion.0)
+        .with(
+            "total_tokens",
+            usage.prompt.0.saturating_add(usage.completion.0),
+        )
+        .with("prompt_tokens_details", prompt_details)
+        .with("completion_tokens_details", completion_details)
 }

@@ -1,9 +1,9 @@
-//! The error body: `{"error": {"message", "type", "param", "code"}}`.
+//! What went wrong, as our clients are told it and as vendors tell it us.
 
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::fault::{Fault, FaultKind};
+use crate::json::{Fields, Json};
 
 /// Longest error type or code that is believed, in bytes.
 const WORD_BYTES_MAX: usize = 64;
@@ -21,32 +21,21 @@ pub struct ErrorBody {
     pub code: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Envelope<'a> {
-    error: Inner<'a>,
-}
-
-#[derive(Serialize)]
-struct Inner<'a> {
-    message: &'a str,
-    r#type: &'a str,
-    param: Option<&'a str>,
-    code: Option<&'a str>,
-}
-
 impl ErrorBody {
-    /// The body as JSON.
+    /// The body in OpenAI's form as JSON.
     #[must_use]
     pub fn encode(&self) -> String {
-        crate::openai::json(&Envelope {
-            error: Inner {
-                message: &self.message,
-                r#type: self.kind,
-                param: self.param.as_deref(),
-                code: self.code.as_deref(),
-            },
-        })
+        let inner = Fields::new()
+            .with("message", &self.message)
+            .with("type", self.kind)
+            .with("param", or_null(self.param.as_ref()))
+            .with("code", or_null(self.code.as_ref()));
+        Fields::new().with("error", inner).encode()
     }
+}
+
+fn or_null(text: Option<&String>) -> Json<'_> {
+    text.map_or(Json::Null, Json::from)
 }
 
 impl From<&Fault> for ErrorBody {

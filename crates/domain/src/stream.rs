@@ -1,0 +1,323 @@
+//! A completion while it is being written.
+
+use std::fmt;
+
+use crate::completion::{Completion, FinishReason, TokenLogprob};
+use crate::part::{Content, Part, Reasoning, Signature, ToolCall};
+use crate::protocol::Opaque;
+use crate::tokens::Usage;
+
+/// What a stream tells next. Parts come one after the other: the first event of a part of another
+/// kind ends the one before it, and so does [`StreamEvent::PartEnd`]. Only the arguments of tool
+/// calls may come for an earlier call. Its `Debug` shows lengths only.
+#[derive(Clone, PartialEq)]
+pub enum StreamEvent {
+    /// What is known before anything is written: the tier's name of the model, and the usage as
+    /// far as it is counted.
+    Start {
+        /// The vendor's name of the model; empty when it does not say.
+        model: String,
+        /// What was read, where the vendor says so at once.
+        usage: Option<Usage>,
+    },
+    /// More text, never empty.
+    Text(String),
+    /// More of a refusal, never empty.
+    Refusal(String),
+    /// More reasoning, never empty.
+    Reasoning(String),
+    /// The seal of the reasoning under way, or of reasoning that is kept from us.
+    Signature(Signature),
+    /// The model asks for a tool; what it has not of the arguments yet follows.
+    ToolCall(ToolCall),
+    /// More of the arguments of a tool call.
+    Arguments {
+        /// Which call of the completion it is, from 0.
+        call: usize,
+        /// What is added to the arguments, never empty.
+        json: String,
+    },
+    /// A whole part at once: one that is not written piece by piece.
+    Part(Part),
+    /// The part under way is complete, with these fields beside it.
+    PartEnd(Option<Opaque>),
+    /// Log-probabilities of tokens of the text.
+    Logprobs(Vec<TokenLogprob>),
+    /// The end; nothing follows.
+    End(StreamEnd),
+}
+
+/// What is known when a stream has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamEnd {
+    /// Why the completion ends.
+    pub finish_reason: FinishReason,
+    /// The stop text that was met, where the vendor tells which.
+    pub stop_sequence: Option<String>,
+    /// What was consumed; `None` when the vendor never said.
+    pub usage: Option<Usage>,
+    /// The vendor's name of the model that answered; empty when it never said.
+    pub model: String,
+}
+
+impl StreamEvent {
+    /// The events of a completion that is there already, as if it had been written in one breath.
+    #[must_use]
+    pub fn of(completion: &Completion) -> Vec<Self> {
+        let mut events = vec![Self::Start {
+            model: completion.model.clone(),
+            usage: completion.usage,
+        }];
+        for part in &completion.parts {
+            Self::push_part(part, &mut events);
+        }
+        if !completion.logprobs.is_empty() {
+            events.push(Self::Logprobs(completion.logprobs.clone()));
+        }
+        events.push(Self::End(StreamEnd {
+            finish_reason: completion.finish_reason,
+            stop_sequence: completion.stop_sequence.clone(),
+            usage: completion.usage,
+            model: completion.model.clone(),
+        }));
+        events
+    }
+
+    fn push_part(part: &Part, events: &mut Vec<Self>) {
+        match &part.content {
+            Content::Text(text) if text.is_empty() => return,
+            Content::Text(text) => events.push(Self::Text(text.clone())),
+            Content::Refusal(text) => events.push(Self::Refusal(text.clone())),
+            Content::Reasoning(reasoning) => {
+                let text = Some(reasoning.text.clone()).filter(|text| !text.is_empty());
+                events.extend(text.map(Self::Reasoning));
+                events.extend(reasoning.signature.clone().map(Self::Signature));
+            }
+            Content::ToolCall(call) => events.push(Self::ToolCall(call.clone())),
+            _ => return events.push(Self::Part(part.clone())),
+        }
+        events.push(Self::PartEnd(part.beside.clone()));
+    }
+
+    /// Whether it shows something of the answer.
+    #[must_use]
+    pub fn is_output(&self) -> bool {
+        !matches!(
+            self,
+            Self::Start { .. } | Self::PartEnd(_) | Self::Logprobs(_) | Self::End(_)
+        )
+    }
+}
+
+impl fmt::Debug for StreamEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start { usage, .. } => write!(f, "Start({usage:?})"),
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Refusal(text) => write!(f, "Refusal({} bytes)", text.len()),
+            Self::Reasoning(text) => write!(f, "Reasoning({} bytes)", text.len()),
+            Self::Signature(signature) => signature.fmt(f),
+            Self::ToolCall(call) => call.fmt(f),
+            Self::Arguments { call, json } => {
+                write!(f, "Arguments({call}, {} bytes)", json.len())
+            }
+            Self::Part(part) => part.fmt(f),
+            Self::PartEnd(beside) => write!(f, "PartEnd({beside:?})"),
+            Self::Logprobs(logprobs) => write!(f, "Logprobs({})", logprobs.len()),
+            Self::End(end) => end.fmt(f),
+        }
+    }
+}
+
+/// Puts the events of a stream together to the completion that they tell.
+#[derive(Clone, Debug, Default)]
+pub struct Accumulator {
+    parts: Vec<Part>,
+    /// The places of the tool calls among the parts.
+    calls: Vec<usize>,
+    /// Whether the last part may grow.
+    is_open: bool,
+    logprobs: Vec<TokenLogprob>,
+    end: Option<StreamEnd>,
+}
+
+impl Accumulator {
+    /// Takes the next event in. Arguments for a tool call that never began are left out.
+    pub fn push(&mut self, event: StreamEvent) {
+        match event {
+            StreamEvent::Start { .. } => {}
+            StreamEvent::Text(text) => match self.open() {
+                Some(Content::Text(all)) => all.push_str(&text),
+                _ => self.begin(Content::Text(text)),
+            },
+            StreamEvent::Refusal(text) => match self.open() {
+                Some(Content::Refusal(all)) => all.push_str(&text),
+                _ => self.begin(Content::Refusal(text)),
+            },
+            StreamEvent::Reasoning(text) => match self.open() {
+                Some(Content::Reasoning(all)) => all.text.push_str(&text),
+                _ => self.begin(reasoning(text, None)),
+            },
+            StreamEvent::Signature(signature) => {
+                match self.open() {
+                    Some(Content::Reasoning(all)) => all.signature = Some(signature),
+                    _ => self.begin(reasoning(String::new(), Some(signature))),
+                }
+                self.is_open = false;
+            }
+            StreamEvent::ToolCall(call) => self.begin(Content::ToolCall(call)),
+            StreamEvent::Arguments { call, json } => {
+                let place = self.calls.get(call).copied();
+                let part = place.and_then(|place| self.parts.get_mut(place));
+                if let Some(Content::ToolCall(call)) = part.map(|part| &mut part.content) {
+                    call.arguments.push_str(&json);
+                }
+            }
+            StreamEvent::Part(part) => {
+                self.begin(part.content);
+                self.close(part.beside);
+            }
+            StreamEvent::PartEnd(beside) => self.close(beside),
+            StreamEvent::Logprobs(logprobs) => self.logprobs.extend(logprobs),
+            StreamEvent::End(end) => self.end = Some(end),
+        }
+    }
+
+    /// Whether anything of the answer has come.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// The completion; `None` when the stream had no end.
+    #[must_use]
+    pub fn finish(self) -> Option<Completion> {
+        let end = self.end?;
+        Some(Completion {
+            parts: self.parts,
+            finish_reason: end.finish_reason,
+            stop_sequence: end.stop_sequence,
+            logprobs: self.logprobs,
+            usage: end.usage,
+            model: end.model,
+            beside: None,
+        })
+    }
+
+    fn open(&mut self) -> Option<&mut Content> {
+        let last = self.parts.last_mut().filter(|_| self.is_open);
+        last.map(|part| &mut part.content)
+    }
+
+    fn begin(&mut self, content: Content) {
+        if matches!(content, Content::ToolCall(_)) {
+            self.calls.push(self.parts.len());
+        }
+        self.parts.push(Part::new(content));
+        self.is_open = true;
+    }
+
+    fn close(&mut self, beside: Option<Opaque>) {
+        if let (Some(part), true) = (self.parts.last_mut(), beside.is_some()) {
+            part.beside = beside;
+        }
+        self.is_open = false;
+    }
+}
+
+fn reasoning(text: String, signature: Option<Signature>) -> Content {
+    Content::Reasoning(Reasoning { text, signature })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Protocol;
+    use crate::tokens::{CompletionTokens, PromptTokens};
+
+    fn call(arguments: &str) -> ToolCall {
+        ToolCall {
+            id: "c1".into(),
+            name: "look_up".into(),
+            arguments: arguments.into(),
+            signature: None,
+        }
+    }
+
+    fn signature() -> Signature {
+        Signature {
+            protocol: Protocol::Anthropic,
+            text: "seal".into(),
+        }
+    }
+
+    fn accumulated(events: Vec<StreamEvent>) -> Option<Completion> {
+        let mut accumulator = Accumulator::default();
+        for event in events {
+            accumulator.push(event);
+        }
+        accumulator.finish()
+    }
+
+    #[test]
+    fn a_completion_told_as_a_stream_is_put_together_again() {
+        let opaque = Opaque {
+            protocol: Protocol::Anthropic,
+            json: "{}".into(),
+        };
+        let mut cited = Part::text("b");
+        cited.beside = Some(opaque.clone());
+        let completion = Completion {
+            usage: Some(Usage {
+                prompt: PromptTokens(3),
+                completion: CompletionTokens(2),
+                ..Usage::default()
+            }),
+            model: "m".into(),
+            stop_sequence: Some("END".into()),
+            ..Completion::of_parts(
+                vec![
+                    Part::new(reasoning("thought".into(), Some(signature()))),
+                    Part::new(reasoning(String::new(), Some(signature()))),
+                    Part::text("a"),
+                    cited,
+                    Part::new(Content::ToolCall(call("{\"x\": 1}"))),
+                    Part::new(Content::ToolCall(call("{}"))),
+                    Part::new(Content::Opaque(opaque)),
+                    Part::new(Content::Refusal("no".into())),
+                ],
+                FinishReason::ToolCalls,
+            )
+        };
+        assert_eq!(accumulated(StreamEvent::of(&completion)), Some(completion));
+    }
+
+    #[test]
+    fn pieces_grow_the_part_under_way_and_arguments_find_their_call() {
+        let end = StreamEnd {
+            finish_reason: FinishReason::ToolCalls,
+            stop_sequence: None,
+            usage: None,
+            model: String::new(),
+        };
+        let arguments = |call, json: &str| StreamEvent::Arguments {
+            call,
+            json: json.into(),
+        };
+        let events = vec![
+            StreamEvent::Text("a".into()),
+            StreamEvent::Text("b".into()),
+            StreamEvent::ToolCall(call("")),
+            StreamEvent::ToolCall(call("")),
+            arguments(1, "[1"),
+            arguments(0, "{}"),
+            arguments(1, "]"),
+            arguments(2, "lost"),
+            StreamEvent::End(end),
+        ];
+        let parts = accumulated(events).unwrap().parts;
+        let tool_call = |arguments| Part::new(Content::ToolCall(call(arguments)));
+        assert_eq!(parts, [Part::text("ab"), tool_call("{}"), tool_call("[1]")]);
+        assert_eq!(accumulated(vec![StreamEvent::Text("a".into())]), None);
+    }
+}

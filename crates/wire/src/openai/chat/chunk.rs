@@ -1,0 +1,148 @@
+//! Outward: the answer as a vendor gives it, as a stream.
+
+use std::collections::VecDeque;
+
+use domain::{FinishReason, Protocol, StreamEnd, StreamEvent, Usage};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::answer::{CallBody, Logprobs, Said, ended, finish_reason, reported};
+use super::usage::read_usage;
+use crate::chat::{DecodeError, not_the_protocol};
+use crate::sse::Event;
+
+#[derive(Deserialize)]
+struct ChunkBody {
+    model: Option<String>,
+    #[serde(default)]
+    choices: Vec<ChunkChoice>,
+    usage: Option<Value>,
+    error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct ChunkChoice {
+    #[serde(default)]
+    index: u32,
+    delta: Option<Said>,
+    finish_reason: Option<String>,
+    logprobs: Option<Logprobs>,
+}
+
+/// Reads the events of one stream.
+#[derive(Debug, Default)]
+pub struct ChunkReader {
+    begun: bool,
+    finish_reason: Option<FinishReason>,
+    refused: bool,
+    usage: Option<Usage>,
+    model: String,
+    /// The vendor's number and name of each tool call, in the order in which they began.
+    calls: Vec<(usize, String)>,
+    ended: bool,
+}
+
+impl ChunkReader {
+    /// Adds what the next event of the vendor's tells to the end of `events`. Events of types
+    /// that are not known are passed over; [`StreamEvent::End`] comes with the end mark, and no
+    /// event follows it.
+    ///
+    /// # Errors
+    /// When the event is not of the protocol's form, reports an error, or gives an unknown finish
+    /// reason. The stream can't be read on then.
+    pub fn read(
+        &mut self,
+        event: &Event,
+        events: &mut VecDeque<StreamEvent>,
+    ) -> Result<(), DecodeError> {
+        if !matches!(event.name.as_deref(), None | Some("message" | "error")) {
+            return Ok(());
+        }
+        if event.data == "[DONE]" {
+            return self.finish(events);
+        }
+        let chunk: ChunkBody = serde_json::from_str(&event.data)
+            .map_err(|error| not_the_protocol(Protocol::OpenAiChat, "chunk of a stream", &error))?;
+        if let Some(error) = chunk.error {
+            return Err(reported(error));
+        }
+        // Usage is cumulative where it comes more than once: the last counts, never the sum.
+        if let Some(usage) = chunk.usage.and_then(read_usage) {
+            self.usage = Some(usage);
+        }
+        if let Some(model) = chunk.model.filter(|model| !model.is_empty()) {
+            self.model = model;
+        }
+        match chunk.choices.into_iter().find(|choice| choice.index == 0) {
+            Some(choice) => self.read_choice(choice, events),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds the end, unless it has come already. To be called when the connection was closed in
+    /// good order, which some servers do instead of sending the end mark.
+    ///
+    /// # Errors
+    /// [`DecodeError::Unfinished`] when no finish reason has come.
+    pub fn finish(&mut self, events: &mut VecDeque<StreamEvent>) -> Result<(), DecodeError> {
+        if std::mem::replace(&mut self.ended, true) {
+            return Ok(());
+        }
+        let named = self.finish_reason.ok_or(DecodeError::Unfinished)?;
+        events.push_back(StreamEvent::End(StreamEnd {
+            finish_reason: ended(named, !self.calls.is_empty(), self.refused),
+            stop_sequence: None,
+            usage: self.usage,
+            model: std::mem::take(&mut self.model),
+        }));
+        Ok(())
+    }
+
+    fn read_choice(
+        &mut self,
+        choice: ChunkChoice,
+        events: &mut VecDeque<StreamEvent>,
+    ) -> Result<(), DecodeError> {
+        if !std::mem::replace(&mut self.begun, true) {
+            events.push_back(StreamEvent::Start {
+                model: self.model.clone(),
+                usage: self.usage,
+            });
+        }
+        let delta = choice.delta.unwrap_or_default();
+        let some = |text: Option<String>| text.filter(|text| !text.is_empty());
+        events.extend(some(delta.reasoning_content).map(StreamEvent::Reasoning));
+        events.extend(some(delta.content).map(StreamEvent::Text));
+        if let Some(text) = some(delta.refusal) {
+            self.refused = true;
+            events.push_back(StreamEvent::Refusal(text));
+        }
+        for call in delta.tool_calls.into_iter().flatten() {
+            self.read_call(call, events);
+        }
+        let tokens = choice.logprobs.map(Logprobs::into_tokens);
+        let tokens = tokens.filter(|tokens| !tokens.is_empty());
+        events.extend(tokens.map(StreamEvent::Logprobs));
+        if let Some(reason) = some(choice.finish_reason) {
+            let reason = finish_reason(&reason).ok_or(DecodeError::UnknownFinish)?;
+            self.finish_reason = Some(reason);
+        }
+        Ok(())
+    }
+
+    /// A call begins where its number is new. Some servers give every call the number 0 or none
+    /// at all: there, a new name begins a new call.
+    fn read_call(&mut self, body: CallBody, events: &mut VecDeque<StreamEvent>) {
+        let id = body.id.as_deref().unwrap_or_default();
+        let number = body.index.unwrap_or(0);
+        let known = self.calls.iter().rposition(|(known, _)| *known == number);
+        let known = known.filter(|&call| id.is_empty() || self.calls[call].1 == id);
+        let Some(call) = known else {
+            self.calls.push((number, id.to_owned()));
+            events.push_back(StreamEvent::ToolCall(body.into_call()));
+            return;
+        };
+        let json = body.function.arguments.filter(|json| !json.is_empty());
+        events.extend(json.map(|json| StreamEvent::Arguments { call, json }));
+    }
+}

@@ -1,0 +1,127 @@
+//! Inward: the answer as our clients get it, as a stream.
+
+use domain::{Content, FinishReason, StreamEnd, StreamEvent, ToolCall};
+
+use super::encode::{finish_reason, head_fields, logprobs, seal};
+use super::usage::usage_body;
+use crate::chat::{AnswerHead, ErrorBody, StreamUsage};
+use crate::json::{Fields, Json};
+use crate::sse::encode_data;
+
+/// Writes an answer as an event stream. What it appends is whole events, to be sent at once.
+#[derive(Clone, Debug)]
+pub struct StreamEncoder {
+    head: AnswerHead,
+    usage: StreamUsage,
+    begun: bool,
+    /// How many tool calls have begun.
+    calls: usize,
+}
+
+impl StreamEncoder {
+    /// A writer of one answer.
+    #[must_use]
+    pub fn new(head: AnswerHead, usage: StreamUsage) -> Self {
+        Self {
+            head,
+            usage,
+            begun: false,
+            calls: 0,
+        }
+    }
+
+    /// Appends the events of the protocol that tell this one. The first chunk, which says who
+    /// speaks, comes of itself.
+    pub fn event(&mut self, event: &StreamEvent, stream: &mut String) {
+        if !std::mem::replace(&mut self.begun, true) {
+            let delta = Fields::new().with("role", "assistant").with("content", "");
+            self.chunk(delta, Json::Null, None, stream);
+        }
+        let delta = match event {
+            StreamEvent::Text(text) => Fields::new().with("content", text),
+            StreamEvent::Refusal(text) => Fields::new().with("refusal", text),
+            StreamEvent::Reasoning(text) => Fields::new().with("reasoning_content", text),
+            StreamEvent::ToolCall(call) => self.begin_call(call),
+            StreamEvent::Arguments { call, json } => arguments(*call, json),
+            StreamEvent::Part(part) => match &part.content {
+                Content::ToolCall(call) => self.begin_call(call),
+                Content::Text(text) => Fields::new().with("content", text),
+                // This protocol has nothing to say it with.
+                _ => return,
+            },
+            StreamEvent::Logprobs(tokens) => {
+                return self.chunk(Fields::new(), logprobs(tokens), None, stream);
+            }
+            StreamEvent::Start { .. } | StreamEvent::Signature(_) | StreamEvent::PartEnd(_) => {
+                return;
+            }
+            StreamEvent::End(end) => return self.end(end, stream),
+        };
+        self.chunk(delta, Json::Null, None, stream);
+    }
+
+    /// Appends the end of a stream that broke. No end mark follows, so that nobody takes the
+    /// answer for whole.
+    pub fn error(&self, error: &ErrorBody, stream: &mut String) {
+        encode_data(&error.encode(), stream);
+    }
+
+    fn begin_call<'a>(&mut self, call: &'a ToolCall) -> Fields<'a> {
+        let index = self.calls;
+        self.calls += 1;
+        let function = Fields::new()
+            .with("name", &call.name)
+            .with("arguments", &call.arguments);
+        let call = Fields::new()
+            .with("index", index as u64)
+            .with("id", &call.id)
+            .with("type", "function")
+            .with("function", function)
+            .with_some("extra_content", call.signature.as_ref().map(seal));
+        Fields::new().with("tool_calls", vec![call.into()])
+    }
+
+    /// The finish reason, the usage if the client asked and it is known, and the end mark.
+    fn end(&self, end: &StreamEnd, stream: &mut String) {
+        let reason = Some(end.finish_reason);
+        self.chunk(Fields::new(), Json::Null, reason, stream);
+        if let (StreamUsage::Asked, Some(usage)) = (self.usage, &end.usage) {
+            let body = head_fields(&self.head, "chat.completion.chunk")
+                .with("choices", Vec::new())
+                .with("usage", usage_body(usage));
+            encode_data(&body.encode(), stream);
+        }
+        encode_data("[DONE]", stream);
+    }
+
+    fn chunk(
+        &self,
+        delta: Fields<'_>,
+        logprobs: Json<'_>,
+        reason: Option<FinishReason>,
+        stream: &mut String,
+    ) {
+        let reason = reason.map(finish_reason);
+        let choice = Fields::new()
+            .with("index", 0_u32)
+            .with("delta", delta)
+            .with("logprobs", logprobs)
+            .with("finish_reason", reason.map_or(Json::Null, Json::from));
+        let body =
+            head_fields(&self.head, "chat.completion.chunk").with("choices", vec![choice.into()]);
+        // Who asks for usage gets a null in each chunk before the one that has it.
+        let body = match self.usage {
+            StreamUsage::Asked => body.with("usage", Json::Null),
+            StreamUsage::NotAsked => body,
+        };
+        encode_data(&body.encode(), stream);
+    }
+}
+
+fn arguments(call: usize, json: &str) -> Fields<'_> {
+    let function = Fields::new().with("arguments", json);
+    let call = Fields::new()
+        .with("index", call as u64)
+        .with("function", function);
+    Fields::new().with("tool_calls", vec![call.into()])
+}

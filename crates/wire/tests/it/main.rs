@@ -1,0 +1,8 @@
+//! The protocols in all directions, from fixtures of our own and, where they are at hand, from
+//! recorded answers of vendors.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
+mod openai_chat;
+mod recorded;
+mod values;
