@@ -94,6 +94,9 @@ pub struct Reasoning {
     pub text: String,
     /// Proof that they are the vendor's own, or the thoughts themselves, encrypted.
     pub signature: Option<Signature>,
+    /// Whether the vendor keeps the thoughts back because of what they say; the signature is all
+    /// there is then.
+    pub is_redacted: bool,
 }
 
 /// A vendor's seal. It is worth something to that vendor alone.
@@ -268,6 +271,7 @@ mod tests {
                 protocol: Protocol::Anthropic,
                 text: secret(),
             }),
+            is_redacted: false,
         };
         let media = Media {
             source: Source::Base64(secret()),

@@ -88,7 +88,7 @@ impl StreamEvent {
             Content::Text(text) if text.is_empty() => return,
             Content::Text(text) => events.push(Self::Text(text.clone())),
             Content::Refusal(text) => events.push(Self::Refusal(text.clone())),
-            Content::Reasoning(reasoning) => {
+            Content::Reasoning(reasoning) if !reasoning.is_redacted => {
                 let text = Some(reasoning.text.clone()).filter(|text| !text.is_empty());
                 events.extend(text.map(Self::Reasoning));
                 events.extend(reasoning.signature.clone().map(Self::Signature));
@@ -226,7 +226,11 @@ impl Accumulator {
 }
 
 fn reasoning(text: String, signature: Option<Signature>) -> Content {
-    Content::Reasoning(Reasoning { text, signature })
+    Content::Reasoning(Reasoning {
+        text,
+        signature,
+        is_redacted: false,
+    })
 }
 
 #[cfg(test)]
@@ -279,6 +283,11 @@ mod tests {
                 vec![
                     Part::new(reasoning("thought".into(), Some(signature()))),
                     Part::new(reasoning(String::new(), Some(signature()))),
+                    Part::new(Content::Reasoning(Reasoning {
+                        text: String::new(),
+                        signature: Some(signature()),
+                        is_redacted: true,
+                    })),
                     Part::text("a"),
                     cited,
                     Part::new(Content::ToolCall(call("{\"x\": 1}"))),

@@ -251,7 +251,10 @@ pub(crate) fn breakage(error: DecodeError) -> Breakage {
             kind: error.kind,
             code: error.code,
         }),
-        DecodeError::NotTheProtocol { .. } | DecodeError::NoChoice | DecodeError::UnknownFinish => {
+        DecodeError::NotTheProtocol { .. }
+        | DecodeError::NoChoice
+        | DecodeError::UnknownFinish
+        | DecodeError::Restarted => {
             Breakage::Unreadable(error.to_string())
         }
     }

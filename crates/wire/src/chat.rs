@@ -9,6 +9,7 @@ mod error;
 mod extra;
 mod outward;
 mod request;
+mod tool;
 
 pub use answer::{AnswerHead, DecodeError};
 pub use error::{ErrorBody, VendorError};
@@ -18,3 +19,4 @@ pub use request::{ChatRequest, Delivery, RequestedGeneration, StreamUsage};
 
 pub(crate) use answer::not_the_protocol;
 pub(crate) use request::short;
+pub(crate) use tool::vendor_tool;

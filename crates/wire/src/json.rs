@@ -73,6 +73,12 @@ impl<'a> Fields<'a> {
             })
     }
 
+    /// These fields and then those.
+    pub(crate) fn followed_by(mut self, fields: Self) -> Self {
+        self.0.extend(fields.0);
+        self
+    }
+
     fn replaced(mut self, name: Cow<'a, str>, value: Json<'a>) -> Self {
         match self.0.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = value,

@@ -7,9 +7,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod anthropic;
 pub mod chat;
 pub mod fault;
 mod json;
+mod map;
 mod object;
 pub mod openai;
 pub mod sse;

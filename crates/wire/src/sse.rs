@@ -148,11 +148,16 @@ fn utf8(bytes: Vec<u8>) -> Result<String, FrameError> {
 /// Appends an event to event-stream text. A line end within the data becomes `\n` to the reader.
 pub fn encode(event: &Event, stream: &mut String) {
     if let Some(name) = &event.name {
-        stream.push_str("event: ");
-        stream.push_str(name);
-        stream.push('\n');
+        encode_name(name, stream);
     }
     encode_data(&event.data, stream);
+}
+
+/// Appends the name of an event whose data is appended next.
+pub(crate) fn encode_name(name: &str, stream: &mut String) {
+    stream.push_str("event: ");
+    stream.push_str(name);
+    stream.push('\n');
 }
 
 /// Appends an event without a name to event-stream text.

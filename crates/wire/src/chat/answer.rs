@@ -36,6 +36,9 @@ pub enum DecodeError {
     /// It ends for a reason that is not known, or for none.
     #[error("the answer has no finish reason that is known")]
     UnknownFinish,
+    /// The stream began a second answer within the first.
+    #[error("the stream began a second answer before the first had ended")]
+    Restarted,
     /// The stream ended before the answer did.
     #[error("the stream ended before the answer did")]
     Unfinished,

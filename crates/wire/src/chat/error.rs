@@ -34,6 +34,57 @@ impl ErrorBody {
     }
 }
 
+impl ErrorBody {
+    /// The body in Anthropic's form as JSON, for an answer of this status, with the request's id
+    /// where it is known.
+    #[must_use]
+    pub fn encode_anthropic(&self, status: u16, request_id: Option<&str>) -> String {
+        let kind = match status {
+            401 => "authentication_error",
+            402 => "billing_error",
+            403 => "permission_error",
+            404 => "not_found_error",
+            413 => "request_too_large",
+            429 => "rate_limit_error",
+            408 | 504 => "timeout_error",
+            503 | 529 => "overloaded_error",
+            500.. => "api_error",
+            _ => "invalid_request_error",
+        };
+        let inner = Fields::new()
+            .with("type", kind)
+            .with("message", &self.message);
+        Fields::new()
+            .with("type", "error")
+            .with("error", inner)
+            .with_some("request_id", request_id)
+            .encode()
+    }
+
+    /// The body in Google's form as JSON, for an answer of this status.
+    #[must_use]
+    pub fn encode_google(&self, status: u16) -> String {
+        let name = match status {
+            401 => "UNAUTHENTICATED",
+            402 | 429 => "RESOURCE_EXHAUSTED",
+            403 => "PERMISSION_DENIED",
+            404 => "NOT_FOUND",
+            408 | 504 => "DEADLINE_EXCEEDED",
+            409 => "ABORTED",
+            499 => "CANCELLED",
+            501 => "UNIMPLEMENTED",
+            503 | 529 => "UNAVAILABLE",
+            500.. => "INTERNAL",
+            _ => "INVALID_ARGUMENT",
+        };
+        let inner = Fields::new()
+            .with("code", u64::from(status))
+            .with("message", &self.message)
+            .with("status", name);
+        Fields::new().with("error", inner).encode()
+    }
+}
+
 fn or_null(text: Option<&String>) -> Json<'_> {
     text.map_or(Json::Null, Json::from)
 }

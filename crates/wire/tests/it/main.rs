@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+mod anthropic;
 mod openai_chat;
 mod recorded;
 mod values;

@@ -15,7 +15,7 @@ use wire::openai::chat::{
 use wire::openai::models::{ModelEntry, encode_models};
 use wire::sse::Event;
 
-use crate::values::{completion, data, framed, generation, head, put_together, told, usage};
+use crate::values::{completion, data, framed, generation, head, json, put_together, told, usage};
 
 fn refused(fields: &str) -> Fault {
     let comma = if fields.is_empty() { "" } else { ", " };
@@ -143,7 +143,6 @@ fn a_request_with_everything_comes_back_as_it_came() {
         delivery: request.delivery,
         extra: Some(&request.extra),
     });
-    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     assert_eq!(json(&sent), json(body));
 }
 
@@ -297,7 +296,6 @@ fn answers_with_everything_are_read_and_written_back() {
         model: "gpt-x-2026".into(),
     };
     let written = encode_completion(&head, &answer);
-    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     assert_eq!(json(&written), json(body));
     // Told as a stream it is the same, but for what stands beside.
     let mut encoder = StreamEncoder::new(head, StreamUsage::Asked);
@@ -486,6 +484,7 @@ fn reasoning_stands_where_compatible_servers_have_it() {
     let reasoning = Reasoning {
         text: "hm".into(),
         signature: None,
+        is_redacted: false,
     };
     let parts = vec![
         Part::new(Content::Reasoning(reasoning)),

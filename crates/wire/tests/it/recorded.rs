@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use domain::{Completion, Content};
-use wire::chat::VendorError;
+use wire::anthropic::messages;
+use wire::chat::{AnswerHead, VendorError};
 use wire::openai::chat;
 
-use crate::values::{data, put_together, told};
+use crate::values::{data, framed, json, put_together, told};
 
 /// The recordings in these folders; `None`, and a word about it, where there are none.
 fn recordings(folders: &[&str]) -> Option<Vec<PathBuf>> {
@@ -56,6 +57,81 @@ fn openai_chat() {
         let thinks = |part: &domain::Part| matches!(part.content, Content::Reasoning(_));
         let thinks = completion.parts.iter().any(thinks);
         assert_eq!(thinks, name.starts_with("xai"), "{name}");
+    }
+}
+
+#[test]
+fn anthropic_messages() {
+    let Some(files) = recordings(&["anthropic/messages"]) else {
+        return;
+    };
+    assert!(files.len() >= 60, "only {} recordings found", files.len());
+    for file in files {
+        let (name, text) = (name(&file), fs::read_to_string(&file).unwrap());
+        let completion = if name.ends_with(".chunks.txt") {
+            let reader = messages::ChunkReader::default();
+            let events = match told(text.lines().map(data), reader) {
+                Ok(events) => events,
+                Err(error) => {
+                    // A proxy began a second message within the first.
+                    assert_eq!(error, wire::chat::DecodeError::Restarted, "{name}");
+                    assert_eq!(name, "spliced-message-start.chunks.txt");
+                    continue;
+                }
+            };
+            let completion = put_together(events.clone());
+            let mut encoder = messages::StreamEncoder::new(head(&completion));
+            let mut stream = String::new();
+            for event in &events {
+                encoder.event(event, &mut stream);
+            }
+            let again = told(
+                framed(stream.as_bytes(), 11),
+                messages::ChunkReader::default(),
+            );
+            assert_eq!(put_together(again.unwrap()), bare(&completion), "{name}");
+            completion
+        } else {
+            let completion = messages::parse_completion(text.as_bytes()).unwrap();
+            let written = json(&messages::encode_completion(
+                &head(&completion),
+                &completion,
+            ));
+            let recorded = json(&text);
+            for field in ["content", "stop_reason", "container", "context_management"] {
+                assert_eq!(written.get(field), recorded.get(field), "{name}: {field}");
+            }
+            completion
+        };
+        let usage = completion
+            .usage
+            .unwrap_or_else(|| panic!("{name}: no usage"));
+        assert!(
+            usage.prompt.0 > 0 && usage.completion.0 > 0,
+            "{name}: {usage:?}"
+        );
+        let refused = completion.finish_reason == domain::FinishReason::Refusal;
+        assert_eq!(completion.parts.is_empty(), refused, "{name}");
+    }
+}
+
+/// What is beside a tool call is known at its end, when its beginning was told: only the vendor's
+/// own bytes tell it in a stream.
+fn bare(completion: &Completion) -> Completion {
+    let mut bare = completion.clone();
+    for part in &mut bare.parts {
+        if matches!(part.content, Content::ToolCall(_)) {
+            part.beside = None;
+        }
+    }
+    bare
+}
+
+fn head(completion: &Completion) -> AnswerHead {
+    AnswerHead {
+        id: "msg_1".into(),
+        created_s: 0,
+        model: completion.model.clone(),
     }
 }
 

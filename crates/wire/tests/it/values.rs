@@ -99,7 +99,15 @@ macro_rules! readers {
         }
     )*};
 }
-readers!(wire::openai::chat::ChunkReader);
+readers!(
+    wire::anthropic::messages::ChunkReader,
+    wire::openai::chat::ChunkReader
+);
+
+/// JSON, to compare it whatever its spaces.
+pub(crate) fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap()
+}
 
 /// A completion of this text, which consumed something.
 pub(crate) fn completion(text: &str, finish_reason: FinishReason) -> Completion {

@@ -117,8 +117,11 @@ impl Said {
         let mut parts = Vec::new();
         let some = |text: Option<String>| text.filter(|text| !text.is_empty());
         if let Some(text) = some(self.reasoning_content) {
-            let signature = None;
-            parts.push(Part::new(Content::Reasoning(Reasoning { text, signature })));
+            parts.push(Part::new(Content::Reasoning(Reasoning {
+                text,
+                signature: None,
+                is_redacted: false,
+            })));
         }
         parts.extend(some(self.content).map(Part::text));
         parts.extend(some(self.refusal).map(|text| Part::new(Content::Refusal(text))));

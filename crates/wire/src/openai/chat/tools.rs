@@ -1,6 +1,6 @@
 //! Inward: the tools of a client's request.
 
-use domain::{Opaque, Protocol, Tool, ToolChoice, ToolKind};
+use domain::{Protocol, Tool, ToolChoice, ToolKind};
 use serde_json::Value;
 
 use crate::fault::{Fault, FaultKind};
@@ -57,7 +57,7 @@ pub(super) fn read_tools(object: &mut Object) -> Result<Vec<Tool>, Fault> {
 
 fn read_tool(path: String, value: Value) -> Result<Tool, Fault> {
     if value.get("type").is_some_and(|kind| kind != "function") {
-        return Ok(vendor_tool(PROTOCOL, &value));
+        return Ok(crate::chat::vendor_tool(PROTOCOL, &value));
     }
     let mut object = Object::from_value(path, value, TOOL)?;
     object.take("type");
@@ -74,15 +74,6 @@ fn read_tool(path: String, value: Value) -> Result<Tool, Fault> {
         kind,
         beside: crate::object::opaque(PROTOCOL, &beside),
     })
-}
-
-/// A tool of a type that only this protocol knows.
-pub(crate) fn vendor_tool(protocol: Protocol, value: &Value) -> Tool {
-    let json = crate::json::text(value);
-    Tool {
-        kind: ToolKind::Vendor(Opaque { protocol, json }),
-        beside: None,
-    }
 }
 
 /// A function with the JSON Schema of its arguments under `schema_name`; its other fields stay

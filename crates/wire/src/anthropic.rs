@@ -1,0 +1,4 @@
+//! The protocol of Anthropic.
+
+pub mod messages;
+pub mod models;

@@ -1,0 +1,75 @@
+//! The count of tokens in answers.
+
+use domain::{CompletionTokens, PromptTokens, Usage};
+use serde_json::{Map, Value};
+
+use crate::json::Fields;
+use crate::map::count;
+
+/// What a vendor has reported so far. Each report is cumulative, and a count that one leaves out
+/// keeps its value: the last counts, never the sum.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reported {
+    fresh: u64,
+    cache_write: u64,
+    cache_read: u64,
+    completion: u64,
+    reasoning: u64,
+    is_some: bool,
+}
+
+impl Reported {
+    /// Takes a report in.
+    pub(super) fn take(&mut self, usage: &Map<String, Value>) {
+        let details = usage
+            .get("output_tokens_details")
+            .and_then(Value::as_object);
+        let reasoning = details.and_then(|details| count(details, "thinking_tokens"));
+        let mut set = |place: fn(&mut Self) -> &mut u64, value: Option<u64>| {
+            if let Some(value) = value {
+                *place(self) = value;
+                self.is_some = true;
+            }
+        };
+        set(|it| &mut it.fresh, count(usage, "input_tokens"));
+        set(
+            |it| &mut it.cache_write,
+            count(usage, "cache_creation_input_tokens"),
+        );
+        set(
+            |it| &mut it.cache_read,
+            count(usage, "cache_read_input_tokens"),
+        );
+        set(|it| &mut it.completion, count(usage, "output_tokens"));
+        set(|it| &mut it.reasoning, reasoning);
+    }
+
+    /// The usage; `None` when nothing was reported. This protocol's count of tokens read leaves
+    /// out those of the cache, read and written, which the domain's includes.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let prompt = self.fresh.saturating_add(self.cache_write);
+        self.is_some.then(|| Usage {
+            prompt: PromptTokens(prompt.saturating_add(self.cache_read)),
+            cached_prompt: PromptTokens(self.cache_read),
+            cache_write_prompt: PromptTokens(self.cache_write),
+            completion: CompletionTokens(self.completion),
+            reasoning: CompletionTokens(self.reasoning.min(self.completion)),
+        })
+    }
+}
+
+/// Usage as our clients are told it.
+pub(super) fn usage_body(usage: &Usage) -> Fields<'static> {
+    let cached = usage
+        .cached_prompt
+        .0
+        .saturating_add(usage.cache_write_prompt.0);
+    let body = Fields::new()
+        .with("input_tokens", usage.prompt.0.saturating_sub(cached))
+        .with("cache_creation_input_tokens", usage.cache_write_prompt.0)
+        .with("cache_read_input_tokens", usage.cached_prompt.0)
+        .with("output_tokens", usage.completion.0);
+    let thinking = Some(usage.reasoning.0).filter(|&tokens| tokens > 0);
+    let details = thinking.map(|tokens| Fields::new().with("thinking_tokens", tokens));
+    body.with_some("output_tokens_details", details)
+}
