@@ -8,17 +8,18 @@ pub(crate) use live::{Live, Said};
 
 use domain::{Completion, Picodollars, Prompt, TierName};
 use ledger::{
-    Basis, Counterfactual, JobId, JobItem, LedgerError, NewRecord, Outcome as LedgerOutcome,
-    RequestId, Timestamp, Verdict,
+    Basis, Counterfactual, JobId, JobItem, LedgerError, NewAudit, NewRecord,
+    Outcome as LedgerOutcome, RequestId, Timestamp, Verdict,
 };
 use routing::cascade::{Decision, Outcome, Step};
 use wire::chat::{Extra, RequestedGeneration};
 
 use crate::app::App;
+use crate::audit::choice::Choice;
 use crate::batch::result::ResultLine;
 use crate::clock;
-use crate::ready::ReadyTask;
-use crate::records::content::Content;
+use crate::ready::{ReadyTask, decide};
+use crate::records::content::{Content, text_of};
 use crate::tier::{Asked, Bill, Fault, Question, TierAnswer, TierFailure};
 
 /// What is to be answered.
@@ -92,8 +93,9 @@ pub(crate) async fn answer(
     let _in_flight = app.metrics.in_flight();
     let mut asked: Vec<(usize, Asked)> = Vec::new();
     let mut outcomes: Vec<Outcome> = Vec::new();
+    let cascade = task.cascade_now();
     let decision = loop {
-        let decision = task.decide(&outcomes);
+        let decision = decide(cascade, &outcomes);
         let Step::Ask { rung } = decision.step else {
             break decision;
         };
@@ -103,7 +105,7 @@ pub(crate) async fn answer(
         asked.push((rung, came));
         if broke_off {
             // Another tier's text can't follow the part that the reader has seen.
-            break task.decide(&outcomes);
+            break decide(cascade, &outcomes);
         }
     };
     let elapsed_ms = asked
@@ -111,7 +113,9 @@ pub(crate) async fn answer(
         .map(|(_, a)| a.elapsed.as_secs_f64() * 1e3)
         .collect();
     let at = clock::now();
-    let kept = Content::record(task, &request.prompt, (&decision, &asked), at);
+    let watch = task.watch.as_ref();
+    let choice = watch.and_then(|watch| watch.draw(&request.id, &decision));
+    let kept = Content::record(task, &request.prompt, (&decision, &asked, choice), at);
     let (end, bill) = conclude(&decision, asked);
     let counterfactual = task.counterfactual(app, &request.prompt, &end, bill.cost);
     let cost = bill.cost;
@@ -122,7 +126,13 @@ pub(crate) async fn answer(
         cost,
         counterfactual,
     };
-    let books = Books { at, bill, kept };
+    let audit = answered.audit(task, request, (choice, at));
+    let books = Books {
+        at,
+        bill,
+        kept,
+        audit,
+    };
     record(app, task, request, &answered, books).await?;
     answered.count(app, task);
     Ok(answered)
@@ -224,6 +234,8 @@ struct Books {
     bill: Bill,
     /// Text and answers, where the task keeps them.
     kept: Option<NewRecord>,
+    /// The audit, where the answer was chosen for one.
+    audit: Option<NewAudit>,
 }
 
 /// Books the money, and stores the decision and the batch run's result with it.
@@ -265,8 +277,13 @@ async fn record(
         unpaid: books.bill.unpaid,
         item,
         record: books.kept,
+        audit: books.audit,
     };
+    let is_audited = outcome.audit.is_some();
     let recorded = app.ledger.record(outcome).await?;
+    if is_audited {
+        app.audit_chosen.notify_one();
+    }
     if !recorded.over_hold.is_empty() {
         tracing::error!(
             request.id = %request.id.0,
@@ -284,6 +301,21 @@ impl Answered {
             Turn::Accepted { confidence, .. } => confidence,
             _ => None,
         })
+    }
+
+    /// The audit of an accepted answer whose lot fell so.
+    fn audit(
+        &self,
+        task: &ReadyTask,
+        request: &Request,
+        (choice, at): (Option<Choice>, Timestamp),
+    ) -> Option<NewAudit> {
+        let (End::Accepted { completion, .. }, Some(watch)) = (&self.end, &task.watch) else {
+            return None;
+        };
+        let text = || text_of(task, &request.prompt);
+        let chosen = choice.filter(|choice| choice.is_chosen)?;
+        watch.audit((chosen, &self.decision), &completion.text(), (text(), at))
     }
 
     /// Each rung's decision as it is stored and shown.

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use domain::{TaskName, TierKind, TierName};
 use ledger::{Forgetting, Ledger};
+use tokio::sync::Notify;
 use upstream::{
     Client, Dialect, Egress, EgressOptions, Endpoint, EndpointOptions, PlainHttp, RetryPolicy,
     Sampling, TimeLimits,
 };
 
-use crate::certificate::{Circumstances, Standing};
+use crate::audit::{self, Watch};
+use crate::certificate::{self, Circumstances, Standing};
 use crate::clock;
-use crate::config::{self, Config, MaxTokensField};
+use crate::config::{self, Config, MaxTokensField, TaskConfig};
 use crate::learn;
 use crate::metrics::Metrics;
 use crate::ready::ReadyTask;
@@ -31,6 +33,8 @@ pub(crate) struct App {
     pub(crate) tiers: BTreeMap<TierName, Tier>,
     pub(crate) tasks: BTreeMap<TaskName, Arc<ReadyTask>>,
     pub(crate) metrics: Metrics,
+    /// Told when an answer was chosen to be audited.
+    pub(crate) audit_chosen: Notify,
 }
 
 /// The file of the ledger in the data folder.
@@ -135,16 +139,32 @@ impl App {
                 tiers: Some(&tiers),
             };
             let standing = Standing::of(task, &circumstances);
+            let standing = watched(&config, task, standing, &ledger).await?;
             let task = ReadyTask::new(&config, task, learned, standing);
             ready.insert(name.clone(), Arc::new(task));
         }
-        Ok(Self {
+        let app = Self {
             config,
             ledger,
             tiers,
             tasks: ready,
             metrics: Metrics::new(),
-        })
+            audit_chosen: Notify::new(),
+        };
+        app.note_monitors().await?;
+        Ok(app)
+    }
+
+    /// Shows in the metrics how the watched certificates stand.
+    async fn note_monitors(&self) -> anyhow::Result<()> {
+        for task in self.tasks.values() {
+            if let Some(watch) = &task.watch
+                && let Some(monitored) = self.ledger.monitor(watch.certificate.clone()).await?
+            {
+                audit::work::note(self, task, watch, &monitored);
+            }
+        }
+        Ok(())
     }
 
     /// The tier of this name with the task that asks it alone.
@@ -164,6 +184,30 @@ impl App {
             .await
             .context("the ledger can't be closed")
     }
+}
+
+/// A task's standing in the light of what its certificate's audits have shown, and how it is
+/// watched from now on.
+async fn watched(
+    config: &Config,
+    task: &TaskConfig,
+    standing: Standing,
+    ledger: &Ledger,
+) -> anyhow::Result<(Standing, Option<Watch>)> {
+    let Some(certificate) = standing.certificate() else {
+        return Ok((standing, None));
+    };
+    let watch = Watch::of(config, task, certificate)?;
+    let monitored = match &watch {
+        Some(watch) => Some(
+            ledger
+                .open_monitor(watch.beginning()?, clock::now())
+                .await?,
+        ),
+        // Once revoked it stays so, also where nobody watches any more.
+        None => ledger.monitor(certificate::id(certificate)).await?,
+    };
+    Ok((standing.watched(monitored.as_ref()), watch))
 }
 
 fn start_tier(

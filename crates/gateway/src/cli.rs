@@ -3,7 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ledger::{TimeRange, Timestamp};
+
+use crate::clock::midnight;
 
 /// Answers high-volume language work on your own machines, and sends on only what needs it.
 #[derive(Debug, Parser)]
@@ -25,6 +29,8 @@ pub(crate) enum Command {
     Calibrate(CalibrateArgs),
     /// Say whether a task's tiers inside are enough, beside its frontier: quality and cost.
     Sufficiency(SufficiencyArgs),
+    /// Show which certificates stand, what audits say about them, and which were revoked.
+    Certificates(crate::certificates::CertificatesArgs),
     /// Serve an OpenAI-compatible API.
     Serve(ServeArgs),
     /// Say whether a config is right, with every fault in one report.
@@ -99,9 +105,16 @@ pub(crate) struct CalibrateArgs {
     pub(crate) task: String,
     /// Labelled records that the task's student did not learn from: JSONL or CSV, gzip of
     /// either.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) records: PathBuf,
-    /// Only these of its rows, counted from 0: `4000..`, `..1000`, `100..200`.
+    #[arg(long, value_name = "FILE", required_unless_present = "from_audits")]
+    pub(crate) records: Option<PathBuf>,
+    /// Certify on what the task was asked, as far as the ledger knows what is right of it: audits,
+    /// each with the probability with which it was chosen, and with `--reference` what went on to
+    /// that tier.
+    #[arg(long, conflicts_with_all = ["records", "rows", "text_field", "gold_field"])]
+    pub(crate) from_audits: bool,
+    #[command(flatten)]
+    pub(crate) days: Days,
+    /// Only these of the file's rows, counted from 0: `4000..`, `..1000`, `100..200`.
     #[arg(long, value_name = "A..B", value_parser = parse_rows, default_value = "..")]
     pub(crate) rows: Rows,
     /// The field of a row that holds its text, instead of that of the task's records.
@@ -233,6 +246,42 @@ pub(crate) struct LedgerArgs {
     /// Print JSON instead of tables.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Some days of the ledger.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Days {
+    /// Of the ledger, from this day on (UTC), for example 2026-11-01.
+    #[arg(long, value_name = "DAY")]
+    since: Option<jiff::civil::Date>,
+    /// Of the ledger, up to this day, included.
+    #[arg(long, value_name = "DAY")]
+    until: Option<jiff::civil::Date>,
+}
+
+impl Days {
+    /// Whether any are named.
+    pub(crate) fn are_named(&self) -> bool {
+        self.since.is_some() || self.until.is_some()
+    }
+
+    /// Their time.
+    ///
+    /// # Errors
+    /// When they end before they begin.
+    pub(crate) fn range(&self) -> anyhow::Result<TimeRange> {
+        if self.until.is_some() && self.since > self.until {
+            bail!("--since is after --until; give the earlier day first");
+        }
+        let from = self.since.map_or(Timestamp::from_unix_ms(0), midnight);
+        let Some(last) = self.until else {
+            return Ok(TimeRange::since(from));
+        };
+        let after = last
+            .tomorrow()
+            .context("--until is the last day there is")?;
+        Ok(TimeRange::from(from..midnight(after)))
+    }
 }
 
 /// A range of rows.

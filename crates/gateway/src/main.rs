@@ -7,9 +7,11 @@
 
 mod answer;
 mod app;
+mod audit;
 mod batch;
 mod calibrate;
 mod certificate;
+mod certificates;
 mod cli;
 mod clock;
 mod config;
@@ -65,6 +67,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => batch::command(&args),
         Command::Serve(args) => http::command(&args),
         Command::Calibrate(args) => calibrate::command(&args),
+        Command::Certificates(args) => certificates::command(&args),
         Command::CheckConfig(args) => check_config(&args),
         Command::Init(args) => init(&args).map(|()| ExitCode::SUCCESS),
         Command::Ledger(args) => spend::command(&args),

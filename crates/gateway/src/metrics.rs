@@ -1,11 +1,15 @@
 //! What a monitoring system reads from `/metrics`, in the OpenMetrics text format.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::audit::watch::Picture;
 
 /// A task and the way in which its request ended.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -34,6 +38,12 @@ struct TierLabels {
     tier: String,
 }
 
+/// One task.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TaskLabels {
+    task: String,
+}
+
 /// Upper ends of the histogram's buckets: from a student's answer to a frontier's long one.
 const ATTEMPT_SECONDS: [f64; 8] = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
 
@@ -47,6 +57,11 @@ pub(crate) struct Metrics {
     attempt_seconds: Family<TierLabels, Histogram>,
     cost_picodollars: Counter,
     in_flight: Gauge,
+    certificate_revoked: Family<TaskLabels, Gauge>,
+    certificate_e_value: Family<TaskLabels, Gauge<f64, AtomicU64>>,
+    certificate_audits: Family<TaskLabels, Gauge>,
+    certificate_audits_wrong: Family<TaskLabels, Gauge>,
+    audit_cost_picodollars: Family<TaskLabels, Counter>,
 }
 
 impl Metrics {
@@ -60,6 +75,11 @@ impl Metrics {
             attempt_seconds: Family::new_with_constructor(|| Histogram::new(ATTEMPT_SECONDS)),
             cost_picodollars: Counter::default(),
             in_flight: Gauge::default(),
+            certificate_revoked: Family::default(),
+            certificate_e_value: Family::default(),
+            certificate_audits: Family::default(),
+            certificate_audits_wrong: Family::default(),
+            audit_cost_picodollars: Family::default(),
         };
         metrics.registered()
     }
@@ -85,6 +105,42 @@ impl Metrics {
             "requests_in_flight",
             "Requests in work",
             self.in_flight.clone(),
+        );
+        self.watching_registered()
+    }
+
+    fn watching_registered(mut self) -> Self {
+        let registry = &mut self.registry;
+        let revoked = "1 where audits have revoked the task's certificate, 0 where it stands";
+        registry.register(
+            "certificate_revoked",
+            revoked,
+            self.certificate_revoked.clone(),
+        );
+        let e_value = "Evidence that the certificate no longer holds; it is revoked at 1/delta";
+        registry.register(
+            "certificate_e_value",
+            e_value,
+            self.certificate_e_value.clone(),
+        );
+        let audits = "Audits of the certificate that are done";
+        registry.register(
+            "certificate_audits",
+            audits,
+            self.certificate_audits.clone(),
+        );
+        let wrong = "Audits of the certificate whose answer was another than the auditor's";
+        registry.register(
+            "certificate_audits_wrong",
+            wrong,
+            self.certificate_audits_wrong.clone(),
+        );
+        let cost =
+            "Money settled or kept for audits, in 10^-12 US dollars; also in cost_picodollars";
+        registry.register(
+            "audit_cost_picodollars",
+            cost,
+            self.audit_cost_picodollars.clone(),
         );
         self
     }
@@ -127,6 +183,36 @@ impl Metrics {
     pub(crate) fn spent(&self, cost: domain::Picodollars) {
         self.cost_picodollars
             .inc_by(u64::try_from(cost.get()).unwrap_or(0));
+    }
+
+    /// Counts money spent on audits of a task.
+    pub(crate) fn audit_cost(&self, task: &str, cost: domain::Picodollars) {
+        self.spent(cost);
+        self.audit_cost_picodollars
+            .get_or_create(&TaskLabels {
+                task: task.to_owned(),
+            })
+            .inc_by(u64::try_from(cost.get()).unwrap_or(0));
+    }
+
+    /// Shows how a task's watched certificate stands.
+    pub(crate) fn watched(&self, task: &str, picture: &Picture) {
+        let task = TaskLabels {
+            task: task.to_owned(),
+        };
+        let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.certificate_revoked
+            .get_or_create(&task)
+            .set(i64::from(picture.revoked));
+        self.certificate_e_value
+            .get_or_create(&task)
+            .set(picture.e_value);
+        self.certificate_audits
+            .get_or_create(&task)
+            .set(count(picture.audits));
+        self.certificate_audits_wrong
+            .get_or_create(&task)
+            .set(count(picture.wrong));
     }
 
     /// Counts a request as in work until the guard is dropped.

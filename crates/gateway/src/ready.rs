@@ -9,6 +9,7 @@ use routing::student::Student;
 
 use crate::answer::{End, counterfactual};
 use crate::app::App;
+use crate::audit::Watch;
 use crate::certificate::{self, Standing};
 use crate::config::{Budget, Config, TaskConfig};
 use crate::learn::Learned;
@@ -22,6 +23,8 @@ const DIRECT_COMPLETION_TOKENS: u64 = 1024;
 pub(crate) struct ReadyTask {
     pub(crate) task: Task,
     pub(crate) cascade: Cascade,
+    /// The same cascade without a certificate: nothing is kept before the last word.
+    escalating: Cascade,
     pub(crate) student: Option<Student>,
     pub(crate) budget: Option<Budget>,
     /// How tiers write unless the client says otherwise.
@@ -32,6 +35,8 @@ pub(crate) struct ReadyTask {
     pub(crate) standing: Standing,
     /// The certificate that proves them: SHA-256 of what it claims.
     pub(crate) certificate: Option<String>,
+    /// How that certificate is watched, if it is.
+    pub(crate) watch: Option<Watch>,
     /// For how many days texts and answers are kept; `None` where they are not.
     pub(crate) keep_days: Option<u16>,
 }
@@ -42,7 +47,7 @@ impl ReadyTask {
         config: &Config,
         task: &TaskConfig,
         learned: Option<Learned>,
-        standing: Standing,
+        (standing, watch): (Standing, Option<Watch>),
     ) -> Self {
         let last = task.task.tiers.len() - 1;
         let rung = |(index, tier): (usize, &TierName)| {
@@ -61,16 +66,19 @@ impl ReadyTask {
                 rule,
             }
         };
-        let rungs = task.task.tiers.iter().enumerate().map(rung).collect();
+        let rungs: Vec<Rung> = task.task.tiers.iter().enumerate().map(rung).collect();
+        let escalating = rungs.iter().cloned().map(without_threshold).collect();
         let is_frontier = |tier: &&TierName| config.tiers[*tier].kind() == TierKind::Frontier;
         Self {
             cascade: Cascade::new(rungs, task.task.sensitivity),
+            escalating: Cascade::new(escalating, task.task.sensitivity),
             student: learned.and_then(|learned| learned.student),
             budget: task.budget,
             generation: generation(task),
             frontier: task.task.tiers.iter().rfind(is_frontier).cloned(),
             certificate: standing.certificate().map(certificate::id),
             standing,
+            watch,
             keep_days: task.keep_days,
             task: task.task.clone(),
         }
@@ -84,13 +92,15 @@ impl ReadyTask {
             rule: Rule::Always,
         };
         Self {
-            cascade: Cascade::new(vec![rung], task.task.sensitivity),
+            cascade: Cascade::new(vec![rung.clone()], task.task.sensitivity),
+            escalating: Cascade::new(vec![rung], task.task.sensitivity),
             student: None,
             budget: task.budget,
             generation: generation(task),
             frontier: None,
             standing: Standing::Stated,
             certificate: None,
+            watch: None,
             keep_days: None,
             task: task.task.clone(),
         }
@@ -106,13 +116,15 @@ impl ReadyTask {
         let sensitivity = config.server.direct_sensitivity;
         let name = TaskName::new(&format!("tier.{tier}")).unwrap_or_else(|_| direct_name());
         Self {
-            cascade: Cascade::new(vec![rung], sensitivity),
+            cascade: Cascade::new(vec![rung.clone()], sensitivity),
+            escalating: Cascade::new(vec![rung], sensitivity),
             student: None,
             budget: None,
             generation: Generation::new(CompletionTokens(DIRECT_COMPLETION_TOKENS)),
             frontier: None,
             standing: Standing::Stated,
             certificate: None,
+            watch: None,
             keep_days: None,
             task: Task {
                 name,
@@ -125,15 +137,25 @@ impl ReadyTask {
         }
     }
 
-    /// What is to be done after these outcomes of this task's cascade.
-    pub(crate) fn decide(&self, outcomes: &[Outcome]) -> Decision {
-        replay(&self.cascade, outcomes)
-            .unwrap_or_else(|_| unreachable!("the outcomes are those the cascade asked for"))
+    /// The cascade that holds now; a request that has begun under one ends under it.
+    pub(crate) fn cascade_now(&self) -> &Cascade {
+        match &self.watch {
+            Some(watch) if watch.is_revoked() => &self.escalating,
+            _ => &self.cascade,
+        }
+    }
+
+    /// Where the thresholds that hold now come from, in a word.
+    pub(crate) fn standing_now(&self) -> &'static str {
+        match &self.watch {
+            Some(watch) if watch.is_revoked() => "revoked",
+            _ => self.standing.word(),
+        }
     }
 
     /// Whether its texts may reach any of its tiers.
     pub(crate) fn asks_somebody(&self) -> bool {
-        matches!(self.decide(&[]).step, Step::Ask { .. })
+        matches!(decide(self.cascade_now(), &[]).step, Step::Ask { .. })
     }
 
     /// Whether this rung's answer will be accepted whatever it is.
@@ -188,7 +210,7 @@ impl ReadyTask {
     /// the log and reports.
     pub(crate) fn rules(&self) -> String {
         let proven = match &self.standing {
-            Standing::Stated | Standing::Unproven(_) => String::new(),
+            Standing::Stated | Standing::Unproven(_) | Standing::Revoked(..) => String::new(),
             Standing::Estimated => " (not certified)".to_owned(),
             Standing::Certified(certificate) => format!(" (certified: {})", certificate.in_short()),
         };
@@ -205,6 +227,20 @@ impl ReadyTask {
             .collect::<Vec<_>>()
             .join(", ")
     }
+}
+
+/// What is to be done after these outcomes of a cascade.
+pub(crate) fn decide(cascade: &Cascade, outcomes: &[Outcome]) -> Decision {
+    replay(cascade, outcomes)
+        .unwrap_or_else(|_| unreachable!("the outcomes are those the cascade asked for"))
+}
+
+fn without_threshold(rung: Rung) -> Rung {
+    let rule = match rung.rule {
+        Rule::Threshold(_) => Rule::Never,
+        rule => rule,
+    };
+    Rung { rule, ..rung }
 }
 
 fn generation(task: &TaskConfig) -> Generation {

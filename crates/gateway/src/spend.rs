@@ -4,14 +4,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use domain::{Picodollars, TaskName};
-use ledger::{Balance, Reader, SpendLine, TaskDecisions, TimeRange, Timestamp, Total};
+use ledger::{Balance, Purpose, Reader, SpendLine, TaskDecisions, TimeRange, Timestamp, Total};
 use serde_json::{Value, json};
 
 use crate::app::ledger_file;
-use crate::certificate::{Circumstances, Standing};
+use crate::certificate::Standing;
+use crate::certificates::standings;
 use crate::cli::LedgerArgs;
 use crate::clock::{date_of, midnight};
-use crate::config::{self, Config};
+use crate::config;
 use crate::terminal::{count, figures, percent, say};
 
 /// What the ledger of a config holds.
@@ -55,7 +56,7 @@ pub(crate) fn command(args: &LedgerArgs) -> anyhow::Result<ExitCode> {
         lines: reader.spend(range)?,
         decisions: reader.decisions(range)?,
         balances: reader.balances()?,
-        standings: standings(&config),
+        standings: standings(&config, Some(&reader))?,
     };
     if args.json {
         say(format_args!("{:#}", spend.to_json()));
@@ -63,23 +64,6 @@ pub(crate) fn command(args: &LedgerArgs) -> anyhow::Result<ExitCode> {
         say(spend.to_text());
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// What can be seen without starting a tier: whether what a student learned, and how a model's
-/// weights are stored, is as it was shows when the task is started.
-fn standings(config: &Config) -> Vec<(TaskName, Standing)> {
-    let circumstances = Circumstances {
-        config,
-        student: None,
-        tiers: None,
-    };
-    let targeted = config
-        .tasks
-        .iter()
-        .filter(|(_, task)| task.target.is_some());
-    targeted
-        .map(|(name, task)| (name.clone(), Standing::of(task, &circumstances)))
-        .collect()
 }
 
 fn range(args: &LedgerArgs) -> anyhow::Result<TimeRange> {
@@ -123,7 +107,10 @@ impl Spend {
             table.add_row([
                 date_of(line.day).to_string(),
                 line.task.to_string(),
-                line.tier.to_string(),
+                match line.purpose {
+                    Purpose::Answer => line.tier.to_string(),
+                    Purpose::Audit => format!("{} (audits)", line.tier),
+                },
                 thousands(line.attempts),
                 thousands(line.prompt_tokens),
                 thousands(line.completion_tokens),
@@ -237,6 +224,10 @@ impl Spend {
                 "day": date_of(line.day).to_string(),
                 "task": line.task.as_str(),
                 "tier": line.tier.as_str(),
+                "purpose": match line.purpose {
+                    Purpose::Answer => "answer",
+                    Purpose::Audit => "audit",
+                },
                 "attempts": line.attempts,
                 "prompt_tokens": line.prompt_tokens,
                 "cached_prompt_tokens": line.cached_prompt_tokens,

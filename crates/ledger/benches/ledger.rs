@@ -142,6 +142,7 @@ async fn book(ledger: &Ledger, job: JobId, ordinal: u64, at: Timestamp) -> Durat
             status: ItemStatus::Answered,
         }),
         record: None,
+        audit: None,
     };
     ledger.record(outcome).await.unwrap();
     waited

@@ -3,6 +3,7 @@
 use domain::{Picodollars, TaskName, TierName, Usage};
 use rusqlite::{OptionalExtension as _, Row, params};
 
+use crate::audits::{self, NewAudit};
 use crate::error::{Fault, LedgerError, contradiction, count_to_sql};
 use crate::holds::{self, NewHold};
 use crate::ids::{AttemptId, RequestId, Timestamp};
@@ -47,6 +48,8 @@ pub struct Outcome {
     pub item: Option<JobItem>,
     /// What is kept of it beside the decision, where its task keeps records.
     pub record: Option<NewRecord>,
+    /// Its audit, where its answer was chosen for one.
+    pub audit: Option<NewAudit>,
 }
 
 /// Why a request was answered as it was.
@@ -158,14 +161,17 @@ pub(crate) fn record(books: &Books<'_>, outcome: &Outcome) -> Result<Recorded, F
         over_hold.extend(booked.over_hold.map(|over| (attempt, over)));
     }
     for unpaid in &outcome.unpaid {
-        book_unpaid(books, outcome, unpaid)?;
+        book_unpaid(books, of(outcome), unpaid)?;
     }
     decide(books, outcome)?;
     if let Some(item) = &outcome.item {
         items::write(books, item, &outcome.request, outcome.at)?;
     }
     if let Some(record) = &outcome.record {
-        records::keep(books, record, (&outcome.request, &outcome.task, outcome.at))?;
+        records::keep(books, record, of(outcome))?;
+    }
+    if let Some(audit) = &outcome.audit {
+        audits::choose(books, audit, of(outcome))?;
     }
     let costs: Vec<i64> = books.query_all(COSTS, [&outcome.request.0], |row| row.get(0))?;
     Ok(Recorded {
@@ -177,7 +183,17 @@ pub(crate) fn record(books: &Books<'_>, outcome: &Outcome) -> Result<Recorded, F
     })
 }
 
-fn book_unpaid(books: &Books<'_>, outcome: &Outcome, unpaid: &UnpaidAttempt) -> Result<(), Fault> {
+/// What everything that is booked with an outcome belongs to.
+fn of(outcome: &Outcome) -> (&RequestId, &TaskName, Timestamp) {
+    (&outcome.request, &outcome.task, outcome.at)
+}
+
+/// Books an attempt that cost nothing.
+pub(crate) fn book_unpaid(
+    books: &Books<'_>,
+    (request, task, at): (&RequestId, &TaskName, Timestamp),
+    unpaid: &UnpaidAttempt,
+) -> Result<(), Fault> {
     let UnpaidAttempt {
         attempt,
         tier,
@@ -190,8 +206,8 @@ fn book_unpaid(books: &Books<'_>, outcome: &Outcome, unpaid: &UnpaidAttempt) -> 
     };
     let key = params![
         attempt.as_bytes(),
-        outcome.request.0,
-        outcome.task.as_str(),
+        request.0,
+        task.as_str(),
         tier.as_str(),
         model
     ];
@@ -201,16 +217,16 @@ fn book_unpaid(books: &Books<'_>, outcome: &Outcome, unpaid: &UnpaidAttempt) -> 
     }
     let new = NewHold {
         attempt: *attempt,
-        request: outcome.request.clone(),
-        task: outcome.task.clone(),
+        request: request.clone(),
+        task: task.clone(),
         tier: tier.clone(),
         model: model.clone(),
         worst_case: Picodollars::ZERO,
-        at: outcome.at,
+        at,
         budgets: Vec::new(),
     };
     holds::book_attempt(books, &new)?;
-    resolutions::enter(books, *attempt, settled, outcome.at)
+    resolutions::enter(books, *attempt, settled, at)
 }
 
 /// A decision as it stands in its row, but for the request and the run.

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use domain::TaskName;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::audits::{self, AuditEnd, DueAudit};
 use crate::decisions::{self, Outcome, Recorded};
 use crate::error::{Fault, LedgerError};
 use crate::holds::{self, Hold, NewHold};
-use crate::ids::{JobId, RequestId, Timestamp};
+use crate::ids::{JobId, Timestamp};
 use crate::items::{self, ItemCounts};
 use crate::jobs::{self, JobSpec, OpenedJob};
+use crate::monitors::{self, Advance, Monitored, NewMonitor};
 use crate::reader::Reader;
-use crate::records::{self, Correction, Forgetting};
+use crate::records::{self, Correction, Forgetting, Labelled};
 use crate::resolutions::{self, Booked, Resolution};
 use crate::runs::{self, Adopted, Run};
 use crate::schema;
@@ -222,21 +224,102 @@ impl Ledger {
         .await
     }
 
-    /// Books the right answers that a person gave to requests of a task, in place of earlier ones,
-    /// and gives back the requests of which no record is kept.
+    /// Books the right answers that a person gave to requests of a task, in place of earlier ones.
+    /// Where an audit waits for a person, it is done by it, and its monitor advances.
     ///
     /// # Errors
-    /// When the books can't be written; then none of them is booked.
+    /// [`LedgerError::Invalid`] when a monitor can't take an audit in; and when the books can't
+    /// be written. Then none of them is booked.
     pub async fn label(
         &self,
         task: TaskName,
         corrections: Vec<Correction>,
-        at: Timestamp,
-    ) -> Result<Vec<RequestId>, LedgerError> {
+        (advance, at): (Advance, Timestamp),
+    ) -> Result<Labelled, LedgerError> {
         self.call(
-            (task, corrections, at),
-            |books, (task, corrections, at)| records::label(books, task, corrections, *at),
-            |_, unknown| unknown,
+            (task, corrections, advance, at),
+            |books, (task, corrections, advance, at)| {
+                records::label(books, (task, corrections), (advance, *at))
+            },
+            |_, labelled| labelled,
+        )
+        .await
+    }
+
+    /// The monitor of a certificate, begun now if there is none. What waited to be audited for an
+    /// earlier certificate of the task is given up.
+    ///
+    /// # Errors
+    /// When the books can't be written.
+    pub async fn open_monitor(
+        &self,
+        new: NewMonitor,
+        at: Timestamp,
+    ) -> Result<Monitored, LedgerError> {
+        self.call(
+            (new, at),
+            |books, (new, at)| {
+                audits::lapse_others(books, &new.task, &new.certificate)?;
+                monitors::open(books, new, *at)
+            },
+            |_, monitored| monitored,
+        )
+        .await
+    }
+
+    /// The monitor of a certificate, if there is one.
+    ///
+    /// # Errors
+    /// When the books can't be read.
+    pub async fn monitor(&self, certificate: String) -> Result<Option<Monitored>, LedgerError> {
+        self.call(
+            certificate,
+            |books, certificate| Ok(monitors::one(books.connection, certificate)?),
+            |_, monitored| monitored,
+        )
+        .await
+    }
+
+    /// Claims at most so many audits of these tasks for which a tier is to be asked now. They
+    /// stay claimed until [`Ledger::end_audit`], or until this ledger is closed or its process
+    /// dead.
+    ///
+    /// # Errors
+    /// When the books can't be written.
+    pub async fn claim_audits(
+        &self,
+        tasks: Vec<TaskName>,
+        most: u32,
+        at: Timestamp,
+    ) -> Result<Vec<DueAudit>, LedgerError> {
+        self.call(
+            (tasks, most, at),
+            |books, (tasks, most, at)| audits::claim(books, tasks, *at, *most),
+            |_, due| due,
+        )
+        .await
+    }
+
+    /// Books what came of asking an auditor: its money, and with an answer the audit's end and
+    /// its monitor's next state, all of it or nothing. Gives back the monitor as it then stands,
+    /// if it has moved.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unknown`] when there is no such audit, [`LedgerError::Invalid`] when the
+    /// monitor can't take it in; and when the books can't be written. The attempts' resolutions
+    /// are then booked alone, as if they had been dropped.
+    pub async fn end_audit(
+        &self,
+        end: AuditEnd,
+        advance: Advance,
+    ) -> Result<Option<Monitored>, LedgerError> {
+        self.call(
+            (end, advance),
+            |books, (end, advance)| audits::end(books, end, advance),
+            |(end, _), moved| {
+                end.resolutions.into_iter().for_each(Resolution::booked);
+                moved
+            },
         )
         .await
     }

@@ -23,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+mod audits;
 mod budgets;
 mod decisions;
 mod error;
@@ -31,6 +32,7 @@ mod holds;
 mod ids;
 mod items;
 mod jobs;
+mod monitors;
 mod ordinals;
 mod reader;
 mod records;
@@ -42,6 +44,7 @@ mod total;
 mod verify;
 mod writer;
 
+pub use audits::{AuditEnd, AuditLine, AuditOutcome, AuditTally, DueAudit, NewAudit};
 pub use budgets::{Balance, BudgetLimit, Refusal};
 pub use decisions::{Basis, Counterfactual, Decision, Outcome, Recorded, UnpaidAttempt, Verdict};
 pub use error::LedgerError;
@@ -50,13 +53,16 @@ pub use holds::{Hold, NewHold};
 pub use ids::{AttemptId, JobId, RequestId, Timestamp};
 pub use items::{ItemCounts, ItemStatus, JobItem, JobResults, StoredItem};
 pub use jobs::{JobSpec, OpenedJob};
+pub use monitors::{Advance, Advanced, Finding, Monitored, NewMonitor};
 pub use ordinals::Ordinals;
 pub use reader::Reader;
 pub use records::{
-    Correction, Forgetting, KeptRecord, NewRecord, RecordCounts, RecordOrder, RecordQuery, Records,
-    RecordsOnly,
+    Correction, Forgetting, KeptRecord, Labelled, NewRecord, RecordCounts, RecordOrder,
+    RecordQuery, Records, RecordsOnly,
 };
-pub use report::{AttemptLine, AttemptState, Compared, SpendLine, TaskDecisions, TimeRange};
+pub use report::{
+    AttemptLine, AttemptState, Compared, Purpose, SpendLine, TaskDecisions, TimeRange,
+};
 pub use resolutions::{Booked, End, Resolution};
 pub use runs::Adopted;
 pub use total::Total;

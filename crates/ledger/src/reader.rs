@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use domain::TaskName;
 use rusqlite::Connection;
 
+use crate::audits::{self, AuditLine, AuditTally};
 use crate::budgets::{self, Balance};
 use crate::error::{Fault, LedgerError};
 use crate::ids::{JobId, RequestId};
 use crate::items::{self, ItemCounts, JobResults};
+use crate::monitors::{self, Finding, Monitored};
 use crate::records::{self, KeptRecord, RecordCounts, RecordQuery, Records};
 use crate::report::{self, AttemptLine, SpendLine, TaskDecisions, TimeRange};
 use crate::schema;
@@ -112,6 +114,54 @@ impl Reader {
     /// When the file can't be read.
     pub fn record(&self, request: &RequestId) -> Result<Option<KeptRecord>, LedgerError> {
         self.read(|connection| records::one(connection, request))
+    }
+
+    /// The monitor of a certificate, if there is one.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn monitor(&self, certificate: &str) -> Result<Option<Monitored>, LedgerError> {
+        self.read(|connection| monitors::one(connection, certificate))
+    }
+
+    /// All monitors, in the order in which they began.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn monitors(&self) -> Result<Vec<Monitored>, LedgerError> {
+        self.read(monitors::all)
+    }
+
+    /// How many audits of a certificate came to what, and what they cost.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn audit_tally(&self, certificate: &str) -> Result<AuditTally, LedgerError> {
+        self.read(|connection| audits::tally(connection, certificate))
+    }
+
+    /// What the audits of a certificate have shown, in the order of their ends.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn findings(&self, certificate: &str) -> Result<Vec<Finding>, LedgerError> {
+        self.read(|connection| audits::findings(connection, certificate))
+    }
+
+    /// The audit of a request, if it was chosen for one.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn audit(&self, request: &RequestId) -> Result<Option<AuditLine>, LedgerError> {
+        self.read(|connection| audits::line(connection, request))
+    }
+
+    /// The requests of a task whose audits wait for a person, the longest first.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn audits_awaiting_person(&self, task: &TaskName) -> Result<Vec<RequestId>, LedgerError> {
+        self.read(|connection| audits::awaiting_person(connection, task))
     }
 
     /// Adds everything up again and gives back what doesn't agree: nothing, where the books are

@@ -1,6 +1,6 @@
 //! Records: the texts of requests and what the tiers made of them, where a task keeps them.
 //!
-//! They are the only part of the books that is forgotten: when their time is over, or when
+//! They and the texts of audits are the only part of the books that is forgotten: when their time is over, or when
 //! somebody asks for it. What is deleted is overwritten in the file.
 
 use std::fmt;
@@ -10,8 +10,10 @@ use domain::{TaskName, TierName};
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
+use crate::audits;
 use crate::error::{Fault, LedgerError};
 use crate::ids::{RequestId, Timestamp};
+use crate::monitors::{Advance, Monitored};
 use crate::report::{TimeRange, name};
 use crate::writer::Books;
 
@@ -168,39 +170,65 @@ pub(crate) fn keep(
     Ok(())
 }
 
-/// Books right answers and gives back the requests of which there is no record.
-pub(crate) fn label(
-    books: &Books<'_>,
-    task: &TaskName,
-    corrections: &[Correction],
-    at: Timestamp,
-) -> Result<Vec<RequestId>, Fault> {
-    let mut unknown = Vec::new();
-    for Correction { request, gold } in corrections {
-        let row = params![request.0, task.as_str(), gold, at.unix_ms()];
-        if books.execute(LABEL, row)? == 0 {
-            unknown.push(request.clone());
-        }
-    }
-    Ok(unknown)
+/// What came of a person's right answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labelled {
+    /// Requests of which nothing is kept.
+    pub unknown: Vec<RequestId>,
+    /// How many audits that waited for a person are done by it.
+    pub audits: u64,
+    /// The monitors that have moved, as they stand after it.
+    pub monitors: Vec<Monitored>,
 }
 
-/// Deletes and gives back how many there were.
+/// Books right answers, and ends the audits that waited for them.
+pub(crate) fn label(
+    books: &Books<'_>,
+    (task, corrections): (&TaskName, &[Correction]),
+    (advance, at): (&Advance, Timestamp),
+) -> Result<Labelled, Fault> {
+    let mut labelled = Labelled::default();
+    for Correction { request, gold } in corrections {
+        let row = params![request.0, task.as_str(), gold, at.unix_ms()];
+        let kept = books.execute(LABEL, row)? > 0;
+        let moved = audits::answered_by_person(books, (task, request), gold, (advance, at))?;
+        if !kept && moved.is_none() {
+            labelled.unknown.push(request.clone());
+        }
+        if let Some(moved) = moved {
+            labelled.audits += 1;
+            labelled
+                .monitors
+                .retain(|it| it.certificate != moved.certificate);
+            labelled.monitors.push(moved);
+        }
+    }
+    Ok(labelled)
+}
+
+/// Deletes records, and the texts of audits that wait, and gives back how many there were: for
+/// requests by their ids the requests of which something was kept.
 pub(crate) fn forget(books: &Books<'_>, what: &Forgetting) -> Result<u64, Fault> {
-    let deleted = match what {
-        Forgetting::Expired(at) => books.execute(FORGET_EXPIRED, [at.unix_ms()])?,
+    let records = match what {
+        Forgetting::Expired(at) => {
+            let lapsed = audits::lapse_expired(books, *at)?;
+            lapsed + books.execute(FORGET_EXPIRED, [at.unix_ms()])? as u64
+        }
         Forgetting::Before(task, at) => {
-            books.execute(FORGET_BEFORE, params![task.as_str(), at.unix_ms()])?
+            let lapsed = audits::lapse_before(books, task, *at)?;
+            lapsed + books.execute(FORGET_BEFORE, params![task.as_str(), at.unix_ms()])? as u64
         }
         Forgetting::Requests(task, requests) => {
-            let mut deleted = 0;
+            let mut kept = 0;
             for request in requests {
-                deleted += books.execute(FORGET_ONE, params![task.as_str(), request.0])?;
+                let lapsed = audits::lapse_one(books, task, request)?;
+                let deleted = books.execute(FORGET_ONE, params![task.as_str(), request.0])?;
+                kept += u64::from(lapsed > 0 || deleted > 0);
             }
-            deleted
+            kept
         }
     };
-    Ok(deleted as u64)
+    Ok(records)
 }
 
 /// How many records a task has of a time.

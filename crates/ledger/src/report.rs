@@ -23,10 +23,11 @@ const SPEND: &str = "
            SUM(worst_case >> 32) FILTER (WHERE state = 'unknown'),
            SUM(worst_case & 4294967295) FILTER (WHERE state = 'unknown'),
            SUM(worst_case >> 32) FILTER (WHERE state = 'released'),
-           SUM(worst_case & 4294967295) FILTER (WHERE state = 'released')
+           SUM(worst_case & 4294967295) FILTER (WHERE state = 'released'),
+           is_audit
     FROM attempt_states
     WHERE held_at >= ?1 AND held_at < ?2
-    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
+    GROUP BY 1, 2, 3, is_audit ORDER BY 1, 2, 3, is_audit";
 const DECISIONS: &str = "
     SELECT task, verdict, tier, COUNT(*), SUM(escalations), SUM(fallbacks),
            SUM(prompt_bytes >> 32), SUM(prompt_bytes & 4294967295),
@@ -84,7 +85,16 @@ impl From<Range<Timestamp>> for TimeRange {
     }
 }
 
-/// What a task spent at a tier on a day: the attempts that were held, or taken unpaid, that day.
+/// What attempts were made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To answer requests.
+    Answer,
+    /// To see whether accepted answers are right.
+    Audit,
+}
+
+/// What a task spent at a tier for a purpose on a day: the attempts that were held, or taken unpaid, that day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpendLine {
     /// The day's start in UTC.
@@ -93,6 +103,8 @@ pub struct SpendLine {
     pub task: TaskName,
     /// The tier.
     pub tier: TierName,
+    /// What it was asked for.
+    pub purpose: Purpose,
     /// How many attempts, in every state.
     pub attempts: u64,
     /// How many of them cost more than was held for them.
@@ -192,6 +204,10 @@ pub(crate) fn spend(connection: &Connection, range: TimeRange) -> rusqlite::Resu
             day: Timestamp::from_unix_ms(row.get(0)?),
             task: name(row, 1, TaskName::new)?,
             tier: name(row, 2, TierName::new)?,
+            purpose: match row.get(19)? {
+                true => Purpose::Audit,
+                false => Purpose::Answer,
+            },
             attempts: count(row, 3)?,
             over_hold: count(row, 4)?,
             prompt_tokens: wide_count(row, 5)?,

@@ -20,7 +20,7 @@ const STATEMENTS_KEPT: usize = 64;
 
 /// Each step brings the schema from its index to the next version; a step that was ever released
 /// is never changed.
-const MIGRATIONS: &[&str] = &[FIRST, RECORDS];
+const MIGRATIONS: &[&str] = &[FIRST, RECORDS, AUDITS];
 
 /// `attempts`, `debits`, `entries` and `decisions` are written once. `open_holds` and `balances`
 /// are sums over them, kept so that a hold costs the same however long the books are;
@@ -166,6 +166,61 @@ const RECORDS: &str = "
     ) STRICT;
     CREATE INDEX records_by_time ON records (task, at, request);
     CREATE INDEX records_by_expiry ON records (expires_at);
+";
+
+/// The attempts of an audit are booked under a request of their own, `ask`: so what watching
+/// costs can be told from what answering does.
+const AUDITS: &str = "
+    CREATE TABLE monitors (
+        certificate TEXT PRIMARY KEY,
+        task        TEXT NOT NULL,
+        opened_at   INTEGER NOT NULL,
+        state       TEXT NOT NULL,
+        revoked_at  INTEGER
+    ) STRICT;
+
+    CREATE TABLE audits (
+        request         TEXT PRIMARY KEY REFERENCES decisions,
+        ask             TEXT NOT NULL UNIQUE,
+        certificate     TEXT NOT NULL REFERENCES monitors,
+        task            TEXT NOT NULL,
+        tier            TEXT NOT NULL,
+        answer          TEXT NOT NULL,
+        confidence      REAL NOT NULL,
+        threshold       REAL NOT NULL,
+        probability     REAL NOT NULL,
+        probability_min REAL NOT NULL,
+        auditor         TEXT,
+        chosen_at       INTEGER NOT NULL,
+        expires_at      INTEGER NOT NULL,
+        state           TEXT NOT NULL DEFAULT 'pending'
+                        CHECK (state IN ('pending', 'done', 'lapsed')),
+        run             INTEGER REFERENCES runs,
+        tries           INTEGER NOT NULL DEFAULT 0,
+        not_before      INTEGER NOT NULL DEFAULT 0,
+        text            TEXT,
+        reference       TEXT,
+        wrong           INTEGER CHECK (wrong IN (0, 1)),
+        done_at         INTEGER,
+        CHECK (0 < probability_min AND probability_min <= probability AND probability <= 1),
+        CHECK ((state = 'pending') = (text IS NOT NULL)),
+        CHECK ((state = 'done') = (reference IS NOT NULL)),
+        CHECK ((reference IS NULL) = (wrong IS NULL) AND (wrong IS NULL) = (done_at IS NULL))
+    ) STRICT;
+    CREATE INDEX audits_pending ON audits (task, not_before) WHERE state = 'pending';
+    CREATE INDEX audits_by_certificate ON audits (certificate, state);
+
+    DROP VIEW attempt_states;
+    CREATE VIEW attempt_states AS
+    SELECT a.id, a.request, a.task, a.tier, a.model, a.worst_case, a.held_at,
+           e.cost, e.prompt_tokens, e.cached_prompt_tokens, e.completion_tokens,
+           CASE WHEN e.kind = 'settle' THEN 'settled'
+                WHEN e.kind = 'release' THEN 'released'
+                WHEN EXISTS (SELECT 1 FROM open_holds o WHERE o.attempt = a.id) THEN 'held'
+                ELSE 'unknown' END AS state,
+           EXISTS (SELECT 1 FROM audits u WHERE u.ask = a.request) AS is_audit
+    FROM attempts a
+    LEFT JOIN entries e ON e.attempt = a.id AND e.kind <> 'keep';
 ";
 
 const COUNT_OF_TABLES: &str = "SELECT COUNT(*) FROM sqlite_schema";

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, Params, Row};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::audits;
 use crate::error::{Fault, LedgerError};
 use crate::ids::{AttemptId, RunId, Timestamp};
 use crate::resolutions::{self, Booked, End};
@@ -278,6 +279,7 @@ impl Writer {
         let end = || -> Result<(), Fault> {
             let dropped = self.dropped.take();
             self.transact(&dropped, &mut [])?;
+            audits::let_go(&self.books())?;
             let ended = runs::end(&self.books())?;
             let Self {
                 connection, run, ..

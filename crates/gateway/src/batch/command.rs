@@ -12,6 +12,7 @@ use super::input::{Fields, Input};
 use super::run::{Batch, run};
 use super::summary::Summary;
 use crate::app::App;
+use crate::audit::work::Auditor;
 use crate::cli::RunArgs;
 use crate::config::{Config, TaskConfig};
 use crate::simulation::{Known, Simulation};
@@ -64,7 +65,7 @@ pub(crate) fn command(args: &RunArgs) -> anyhow::Result<ExitCode> {
         if !args.json {
             complain(format_args!("{name}: {}", batch.task.rules()));
         }
-        let summary = run(&app, batch, &stop).await;
+        let summary = run_and_audit(&app, batch, &stop).await;
         app.close().await?;
         if let Some(simulation) = simulation {
             simulation.shutdown().await;
@@ -73,6 +74,24 @@ pub(crate) fn command(args: &RunArgs) -> anyhow::Result<ExitCode> {
     })?;
     tell(&summary, args)?;
     Ok(exit_code(&summary))
+}
+
+/// Runs, with audits beside it; those that are left are done at the end, unless it is stopped.
+async fn run_and_audit(
+    app: &Arc<App>,
+    batch: Batch,
+    stop: &CancellationToken,
+) -> anyhow::Result<Summary> {
+    let auditor = Auditor::new(app);
+    let done = CancellationToken::new();
+    let documents = async {
+        let summary = run(app, batch, stop).await;
+        done.cancel();
+        summary
+    };
+    let (summary, ()) = tokio::join!(documents, auditor.serve(&done));
+    auditor.work_off(stop).await?;
+    summary
 }
 
 /// The config's fields, unless the command line names others.

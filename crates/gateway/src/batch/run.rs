@@ -276,6 +276,7 @@ impl Desk {
                 status: ledger::ItemStatus::Failed { retryable: false },
             }),
             record: None,
+            audit: None,
         };
         self.app.ledger.record(outcome).await?;
         self.progress.unreadable();

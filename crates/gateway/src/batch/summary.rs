@@ -160,7 +160,7 @@ impl Summary {
     fn empty(task: &ReadyTask) -> Self {
         Self {
             task: task.task.name.to_string(),
-            thresholds: task.standing.word(),
+            thresholds: task.standing_now(),
             rows: 0,
             already: 0,
             answered: 0,

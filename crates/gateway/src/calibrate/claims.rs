@@ -24,6 +24,16 @@ pub(super) struct Claims {
     missed: Vec<(usize, Goal)>,
 }
 
+/// The records that certify a tier, and where its threshold may lie.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub(super) records: &'a [usize],
+    /// It is one of these steps, where there are any.
+    pub(super) ladder: Option<&'a Ladder>,
+    /// It is no lower than this.
+    pub(super) floor: f64,
+}
+
 /// What could be proven of a tier.
 pub(super) struct Proven {
     pub(super) proof: Proof,
@@ -70,12 +80,15 @@ impl Claims {
         }
     }
 
-    /// What a tier's answers prove, from the records of its part; its threshold is a step of the
-    /// ladder where there is one.
+    /// What a tier's answers prove, from the records of its part.
     pub(super) fn prove(
         &self,
         sample: &Sample,
-        (part, ladder): (&[usize], Option<&Ladder>),
+        Part {
+            records: part,
+            ladder,
+            floor,
+        }: Part<'_>,
         answers: &[(usize, Answer)],
     ) -> Proven {
         let answers: HashMap<usize, Answer> = answers.iter().copied().collect();
@@ -109,7 +122,7 @@ impl Claims {
         let floors = missed
             .iter()
             .map(|(.., proof)| proof.threshold.unwrap_or(f64::INFINITY));
-        let floor = floors.fold(f64::NEG_INFINITY, f64::max);
+        let floor = floors.fold(floor, f64::max);
         let mut proof = certify_from(&own, Risk::Selective, self.kept, floor);
         if floor == f64::INFINITY {
             // What is wanting for the label is said there.
@@ -184,6 +197,7 @@ mod tests {
     use crate::learn::Labelled;
     use domain::{Label, Labels, Picodollars, TaskName};
     use routing::random::Random;
+    use std::collections::BTreeMap;
 
     /// What two tiers make of a document whose right label is 0: how sure each is, and whether it
     /// is right.
@@ -221,6 +235,8 @@ mod tests {
             records: (0..n).map(record).collect(),
             without_reference: 0,
             cost: Picodollars::ZERO,
+            floors: BTreeMap::new(),
+            known: None,
         }
     }
 
@@ -239,13 +255,18 @@ mod tests {
             .iter()
             .map(|&i| (i, answer(documents[i].first)))
             .collect();
-        let one = claims.prove(&sample, (&all, Some(ladder)), &first);
+        let on_all = |ladder| Part {
+            records: &all,
+            ladder,
+            floor: f64::NEG_INFINITY,
+        };
+        let one = claims.prove(&sample, on_all(Some(ladder)), &first);
         let at = one.proof.threshold.unwrap_or(f64::INFINITY);
         let left = all.iter().filter(|&&i| documents[i].first.0 < at);
         let second: Vec<_> = left.map(|&i| (i, answer(documents[i].second))).collect();
         let two = claims
             .weighted(one.weight)
-            .prove(&sample, (&all, None), &second);
+            .prove(&sample, on_all(None), &second);
         (at, two.proof.threshold.unwrap_or(f64::INFINITY))
     }
 
@@ -287,6 +308,29 @@ mod tests {
         assert!(failed <= 33, "{failed} of 200");
         // With 400 of the records set aside for each tier it was 0.20.
         assert!(share > 0.34, "{share}");
+    }
+
+    #[test]
+    fn no_threshold_lies_below_the_floor() {
+        let claims = Claims::new(Goal::new(0.2, 0.1).unwrap(), &[], 1).unwrap();
+        let documents = documents(2_000, 3);
+        let (sample, all) = (sample(2_000), (0..2_000).collect::<Vec<usize>>());
+        let answers: Vec<_> = all
+            .iter()
+            .map(|&i| (i, answer(documents[i].first)))
+            .collect();
+        let from = |floor| {
+            let part = Part {
+                records: &all,
+                ladder: None,
+                floor,
+            };
+            claims.prove(&sample, part, &answers).proof.threshold
+        };
+        let free = from(f64::NEG_INFINITY).unwrap();
+        assert!(free < 0.5, "{free}");
+        assert!(from(0.7).unwrap() >= 0.7);
+        assert_eq!(from(2.0), None);
     }
 
     #[test]

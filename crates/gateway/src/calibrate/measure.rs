@@ -12,7 +12,7 @@ use routing::certificate::{Goal, Proof};
 use routing::random::Random;
 use routing::threshold::Scored;
 
-use super::claims::Claims;
+use super::claims::{Claims, Part};
 use super::ladder::Ladder;
 use super::records::Sample;
 use crate::app::App;
@@ -88,10 +88,14 @@ pub(super) async fn measure(
         let answers = ask(app, task, &tier, sample, &left).await?;
         let ladder = ladder.as_ref().filter(|_| index == 0);
         let own = |record: &usize| ladder.is_some() || parts[*record] == index - on_all;
-        let part: Vec<usize> = (0..parts.len()).filter(own).collect();
-        let proven = claims
-            .weighted(weight)
-            .prove(sample, (&part, ladder), &answers);
+        let records: Vec<usize> = (0..parts.len()).filter(own).collect();
+        let floor = sample.floors.get(&tier).copied();
+        let part = Part {
+            records: &records,
+            ladder,
+            floor: floor.unwrap_or(f64::NEG_INFINITY),
+        };
+        let proven = claims.weighted(weight).prove(sample, part, &answers);
         weight *= proven.weight;
         let threshold = proven.proof.threshold.unwrap_or(f64::INFINITY);
         for (record, answer) in answers.iter().filter(|(_, a)| a.confidence >= threshold) {

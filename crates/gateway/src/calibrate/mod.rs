@@ -7,6 +7,7 @@
 mod claims;
 mod curves;
 mod ladder;
+mod live;
 mod measure;
 mod page;
 mod plot;
@@ -40,10 +41,13 @@ use crate::terminal::say;
 /// learned from, a tier can't be asked, or a file can't be written.
 pub(crate) fn command(args: &CalibrateArgs) -> anyhow::Result<ExitCode> {
     // Only a reference that is a server may need a key.
-    let config = match args.reference {
-        Some(_) => crate::load_config(&args.config)?,
-        None => config::load_without_secrets(&args.config.config)?,
+    let config = match &args.reference {
+        Some(_) if !args.from_audits => crate::load_config(&args.config)?,
+        _ => config::load_without_secrets(&args.config.config)?,
     };
+    if args.days.are_named() && !args.from_audits {
+        bail!("--since and --until are days of the ledger; give --from-audits with them");
+    }
     let name = config.task_named(&args.task)?;
     let goal = goal(&config, &name)?;
     let reference = reference(&config, &name, args.reference.as_deref())?;
@@ -75,7 +79,7 @@ async fn calibrate(
     let task = &config.tasks[name];
     let read = records::read(args, &config, task, &reference)?;
     let mut tiers = certifiable(&config, task);
-    if let Reference::Tier(tier) = &reference {
+    if let (Reference::Tier(tier), false) = (&reference, args.from_audits) {
         tiers.push(tier.clone());
     }
     let app = App::start_to_certify(config, name, &tiers).await?;

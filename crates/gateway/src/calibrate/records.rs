@@ -1,11 +1,12 @@
 //! The records that certify: texts that no tier learned from, each with the answer that counts
 //! as right.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Context as _, bail};
-use domain::{Labels, Picodollars, TaskName};
+use domain::{Labels, Picodollars, TaskName, TierName};
 
+use super::live;
 use crate::app::App;
 use crate::batch::input::Input;
 use crate::certificate::Reference;
@@ -15,10 +16,22 @@ use crate::learn::{self, Labelled};
 use crate::reference::asked;
 use crate::terminal::count;
 
-/// What was read: the texts, with their right answers where these are in the file.
+/// What was read: the texts, with their right answers where these are known.
 pub(super) struct Read {
-    texts: Vec<String>,
-    gold: Option<Vec<usize>>,
+    pub(super) texts: Vec<String>,
+    pub(super) gold: Option<Vec<usize>>,
+    pub(super) live: Option<Live>,
+}
+
+/// What is to be known of records from live traffic.
+pub(super) struct Live {
+    /// Below these confidences nothing can be said, because nothing was audited there.
+    pub(super) floors: BTreeMap<TierName, f64>,
+    /// How many requests there were whose right answer is known, before they were thinned out to
+    /// an even chance for each.
+    pub(super) known: usize,
+    /// Requests whose right answer should be known and is not.
+    pub(super) unknown: usize,
 }
 
 /// Records with the label that counts as right.
@@ -30,6 +43,10 @@ pub(super) struct Sample {
     pub(super) without_reference: usize,
     /// What the reference was paid.
     pub(super) cost: Picodollars,
+    /// For tiers of which only the surer answers were audited: from which confidence on.
+    pub(super) floors: BTreeMap<TierName, f64>,
+    /// Of records from live traffic: how many were known before they were thinned out.
+    pub(super) known: Option<usize>,
 }
 
 /// Reads the records of the command line.
@@ -43,12 +60,17 @@ pub(super) fn read(
     reference: &Reference,
 ) -> anyhow::Result<Read> {
     let labels = labels(task)?;
+    let Some(path) = &args.records else {
+        let read = live::read(args, config, task, reference)?;
+        refuse_learned(config, task, read.texts.iter().map(String::as_str))?;
+        return Ok(read);
+    };
     let own = task.records.as_ref();
     let text = || own.map_or(&task.text_field, |own| &own.text).clone();
     let gold = || own.map_or("gold", |own| &own.gold).to_owned();
     let end = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
     let source = RecordsSource {
-        path: args.records.clone(),
+        path: path.clone(),
         rows: end(args.rows.0.start)..end(args.rows.0.end),
         text: args.text_field.clone().unwrap_or_else(text),
         gold: args.gold_field.clone().unwrap_or_else(gold),
@@ -59,11 +81,13 @@ pub(super) fn read(
             Read {
                 gold: Some(records.iter().map(|record| record.label).collect()),
                 texts: records.into_iter().map(|record| record.text).collect(),
+                live: None,
             }
         }
         Reference::Tier(_) => Read {
             texts: texts(&source).context("--records")?,
             gold: None,
+            live: None,
         },
     };
     refuse_learned(config, task, read.texts.iter().map(String::as_str))?;
@@ -162,6 +186,8 @@ impl Sample {
             (None, Reference::Gold) => bail!("the records' right answers were not read"),
         };
         let n_texts = read.texts.len();
+        let unknown = read.live.as_ref().map_or(0, |live| live.unknown);
+        let known = read.live.as_ref().map(|live| live.known);
         let labelled = |(text, label): (String, Option<usize>)| {
             Some(Labelled {
                 text,
@@ -177,9 +203,11 @@ impl Sample {
         Ok(Self {
             task: task.task.name.clone(),
             labels: labels(task)?.clone(),
-            without_reference: n_texts - records.len(),
+            without_reference: n_texts - records.len() + unknown,
             records,
             cost,
+            known,
+            floors: read.live.map(|live| live.floors).unwrap_or_default(),
         })
     }
 

@@ -31,6 +31,9 @@ pub(super) struct Report {
     pub(super) records: usize,
     /// Records that the reference gave no label to; they are left out.
     pub(super) records_without_reference: usize,
+    /// Of records from live traffic: how many requests' right answers were known, before they
+    /// were thinned out so that each had the same chance.
+    pub(super) records_known: Option<usize>,
     pub(super) records_sha256: String,
     /// About so many records more would prove something, where nothing was proven.
     pub(super) records_wanting: Option<usize>,
@@ -151,6 +154,7 @@ impl Report {
             reference_cost_usd: sample.cost.to_usd(),
             records: n_records,
             records_without_reference: sample.without_reference,
+            records_known: sample.known,
             records_sha256: certificate.records_sha256.clone(),
             records_wanting: (!certificate.proves_something())
                 .then(|| certificate.records_wanting())

@@ -36,6 +36,15 @@ impl fmt::Display for Report {
                 dollars(cost.all_frontier_usd_per_thousand)
             )?;
         }
+        if let Some(known) = self.records_known {
+            writeln!(
+                f,
+                "the records are {} of {} requests whose right answer is known, by lot, so that \
+                 each had the same chance",
+                count(self.records),
+                count(known)
+            )?;
+        }
         if self.records_without_reference > 0 {
             writeln!(
                 f,

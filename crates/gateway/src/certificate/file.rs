@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use domain::{TaskName, TierName};
+use ring::hmac;
 use routing::certificate::{Goal, Proof, Provenance, Start};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -159,6 +160,17 @@ pub(crate) fn write(folder: &Path, certificate: &Certificate) -> anyhow::Result<
 /// The name of a certificate: SHA-256 of what it claims, as hexadecimal digits.
 pub(crate) fn id(certificate: &Certificate) -> String {
     hex(&Sha256::digest(bytes(&claim(certificate))))
+}
+
+/// The secret by which it is chosen which answers of a task are audited: who doesn't have it
+/// can't tell in advance, and who has it can show afterwards that the choice was fair. `None` in
+/// a folder without a key, which has no valid certificate either.
+///
+/// # Errors
+/// When the key can't be read.
+pub(crate) fn audit_key(folder: &Path, task: &TaskName) -> anyhow::Result<Option<hmac::Key>> {
+    let key = SigningKey::open(folder)?;
+    Ok(key.map(|key| key.secret(&format!("audits of task {task}"))))
 }
 
 /// What is signed.

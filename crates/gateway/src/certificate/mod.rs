@@ -11,14 +11,16 @@ mod signing;
 use std::path::PathBuf;
 
 use domain::{TaskName, TierKind, TierName};
+use ledger::Monitored;
 use routing::cascade::Rule;
 use routing::certificate::{Goal, Proof, Provenance};
 use sha2::{Digest as _, Sha256};
 
+use crate::clock::date_of;
 use crate::config::{Config, TaskConfig};
 use crate::terminal::{count, percent_short};
 
-pub(crate) use self::file::{id, read, write};
+pub(crate) use self::file::{audit_key, id, read, write};
 pub(crate) use self::provenance::{Circumstances, may_be_reference, meaning, now};
 
 /// What the answers were compared with.
@@ -181,6 +183,8 @@ pub(crate) enum Standing {
     Estimated,
     /// They are proven.
     Certified(Box<Certificate>),
+    /// They were proven, and audits have shown since that the proof no longer holds.
+    Revoked(Box<Certificate>, ledger::Timestamp),
     /// They should be proven and are not, so that there are none; why, to follow "because".
     Unproven(String),
 }
@@ -215,11 +219,19 @@ impl Standing {
         }
     }
 
-    /// The certificate, where one holds.
+    /// The certificate, where one holds or was revoked.
     pub(crate) fn certificate(&self) -> Option<&Certificate> {
         match self {
-            Self::Certified(certificate) => Some(certificate),
-            _ => None,
+            Self::Certified(certificate) | Self::Revoked(certificate, _) => Some(certificate),
+            Self::Stated | Self::Estimated | Self::Unproven(_) => None,
+        }
+    }
+
+    /// The same, once it is known what its monitor says.
+    pub(crate) fn watched(self, monitored: Option<&Monitored>) -> Self {
+        match (self, monitored.and_then(|it| it.revoked_at)) {
+            (Self::Certified(certificate), Some(at)) => Self::Revoked(certificate, at),
+            (standing, _) => standing,
         }
     }
 
@@ -227,7 +239,7 @@ impl Standing {
     pub(crate) fn rule(&self, tier: &TierName) -> Option<Rule> {
         let certificate = match self {
             Self::Stated | Self::Estimated => return None,
-            Self::Unproven(_) => return Some(Rule::Never),
+            Self::Unproven(_) | Self::Revoked(..) => return Some(Rule::Never),
             Self::Certified(certificate) => certificate,
         };
         let mut tiers = certificate.tiers.iter();
@@ -242,6 +254,7 @@ impl Standing {
             Self::Stated => "stated",
             Self::Estimated => "estimated",
             Self::Certified(_) => "certified",
+            Self::Revoked(..) => "revoked",
             Self::Unproven(_) => "unproven",
         }
     }
@@ -262,6 +275,11 @@ impl Standing {
                 "the certificate of {} proves nothing, and nothing is kept in house",
                 certificate.day()
             ),
+            Self::Revoked(certificate, at) => format!(
+                "audits have revoked the certificate of {} on {}, and nothing is kept in house",
+                certificate.day(),
+                date_of(*at)
+            ),
             Self::Unproven(why) => {
                 format!("a certificate is demanded and {why}, and nothing is kept in house")
             }
@@ -272,6 +290,11 @@ impl Standing {
     pub(crate) fn warning(&self, config: &Config, task: &TaskName) -> Option<String> {
         let (why, records) = match self {
             Self::Unproven(why) => (why.clone(), "LABELLED.jsonl"),
+            Self::Revoked(certificate, at) => {
+                let (made, revoked) = (certificate.day(), date_of(*at));
+                let why = format!("audits have revoked the one of {made} on {revoked}");
+                (why, "NEW.jsonl")
+            }
             Self::Certified(certificate) if !certificate.proves_something() => {
                 let wanting = certificate.records_wanting().map_or_else(
                     || "more records alone would not help".to_owned(),
@@ -297,7 +320,8 @@ impl Standing {
         let tiers = match self {
             Self::Stated | Self::Estimated => return task,
             Self::Unproven(_) => &[][..],
-            Self::Certified(certificate) => &certificate.tiers[..],
+            // What was begun under it goes on; what is left of it is passed on.
+            Self::Certified(certificate) | Self::Revoked(certificate, _) => &certificate.tiers[..],
         };
         let mut hash = Sha256::new();
         hash.update(task);

@@ -9,13 +9,20 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
+use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+
+use sha2::{Digest as _, Sha256};
 
 use crate::learn::stored::hex;
 
 /// A key pair.
-pub(super) struct SigningKey(Ed25519KeyPair);
+pub(super) struct SigningKey {
+    pair: Ed25519KeyPair,
+    /// SHA-256 of its file, from which secrets for other purposes are made.
+    seed: [u8; 32],
+}
 
 impl SigningKey {
     /// The folder's key; it is made if there is none.
@@ -47,22 +54,31 @@ impl SigningKey {
         let pair = Ed25519KeyPair::from_pkcs8(&pkcs8)
             .map_err(|rejected| anyhow!("{rejected}; remove it and certify again"))
             .with_context(fault)?;
-        Ok(Some(Self(pair)))
+        let seed = Sha256::digest(&pkcs8).into();
+        Ok(Some(Self { pair, seed }))
     }
 
     /// The public key as hexadecimal digits.
     pub(super) fn public(&self) -> String {
-        hex(self.0.public_key().as_ref())
+        hex(self.pair.public_key().as_ref())
+    }
+
+    /// A secret for a purpose: the same each time, another for each purpose, and of no use to find
+    /// the key (HMAC-SHA-256 of the purpose).
+    pub(super) fn secret(&self, purpose: &str) -> hmac::Key {
+        let seed = hmac::Key::new(hmac::HMAC_SHA256, &self.seed);
+        let secret = hmac::sign(&seed, purpose.as_bytes());
+        hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref())
     }
 
     /// The signature of a message as hexadecimal digits.
     pub(super) fn sign(&self, message: &[u8]) -> String {
-        hex(self.0.sign(message).as_ref())
+        hex(self.pair.sign(message).as_ref())
     }
 
     /// Whether a signature is this key's of this message.
     pub(super) fn verifies(&self, message: &[u8], signature: &str) -> bool {
-        let public = UnparsedPublicKey::new(&ED25519, self.0.public_key());
+        let public = UnparsedPublicKey::new(&ED25519, self.pair.public_key());
         unhex(signature).is_some_and(|signature| public.verify(message, &signature).is_ok())
     }
 }
@@ -128,6 +144,13 @@ mod tests {
         assert!(!key.verifies(b"claims", &signature));
         let stranger = SigningKey::open_or_make(other.path()).unwrap();
         assert!(!stranger.verifies(b"claim", &signature));
+        // Secrets of the same purpose are the same, and others differ.
+        let tag = |key: &SigningKey, purpose| hmac::sign(&key.secret(purpose), b"id");
+        let again = SigningKey::open(folder.path()).unwrap().unwrap();
+        let own = tag(&key, "audits");
+        assert_eq!(own.as_ref(), tag(&again, "audits").as_ref());
+        assert_ne!(own.as_ref(), tag(&key, "other").as_ref());
+        assert_ne!(own.as_ref(), tag(&stranger, "audits").as_ref());
         for nonsense in ["", "zz", "abc", &signature[2..]] {
             assert!(!key.verifies(b"claim", nonsense), "{nonsense}");
         }

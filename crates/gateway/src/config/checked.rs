@@ -68,6 +68,7 @@ impl Config {
         self.data_dir.push("simulated");
         for task in self.tasks.values_mut() {
             task.keep_days = None;
+            task.audit = None;
         }
     }
 
@@ -225,6 +226,9 @@ pub(crate) struct TaskConfig {
     /// For how many days texts and answers are kept; `None` where they are not. Never of a
     /// restricted text.
     pub(crate) keep_days: Option<u16>,
+    /// How many accepted answers are asked again; only with a certificate, and never of a
+    /// restricted text.
+    pub(crate) audit: Option<Audit>,
     /// Indices of the labels that call for attention; some but not all of them for a task of
     /// kind flag, otherwise empty.
     pub(crate) flagged: Vec<usize>,
@@ -246,6 +250,19 @@ pub(crate) struct Target {
     /// How sure that must be, 0.5 to 0.9999, where a certificate is demanded; `max_error` is
     /// then above 0 and below 1, and a student or local tier has another tier behind it.
     pub(crate) confidence: Option<f64>,
+}
+
+/// How many accepted answers are asked again, and by whom.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Audit {
+    /// The share of the surest, 0.0001 to 1.
+    pub(crate) share: f64,
+    /// The share at the threshold; at least the other, at most 1.
+    pub(crate) near: f64,
+    /// A tier of the task behind those that are certified; `None` leaves it to the certificate.
+    pub(crate) by: Option<TierName>,
+    /// After how many days a text that waits is deleted.
+    pub(crate) days: u16,
 }
 
 /// A limit on spending.

@@ -248,6 +248,9 @@ pub(super) struct RawTask {
     /// and the threshold is found on a part that it never saw. And whether new records are kept
     /// of what the task is asked.
     pub(super) records: Option<RawRecords>,
+    /// How many of the accepted answers are asked again, to see whether the task's certificate
+    /// still holds. Without it nobody watches the certificate.
+    pub(super) audit: Option<RawAudit>,
     /// The most tokens that a tier may write for one document; for models that reason it
     /// includes the reasoning. The money held for a paid attempt is computed from it.
     ///
@@ -353,4 +356,28 @@ pub(super) struct RawRecords {
     ///
     /// Default: `30`. Range: 1 to 3650.
     pub(super) days: Option<u64>,
+}
+
+/// `audit` in a task with a certificate: `{ share = 0.02 }`. An audit's text is kept until the
+/// audit is done, but no longer than `records.days`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawAudit {
+    /// The share of accepted answers that are audited: of the surest; the nearer an answer's
+    /// confidence is to the threshold, the likelier it is audited, up to `near`.
+    ///
+    /// Required. Range: 0.0001 to 1.
+    pub(super) share: Option<f64>,
+    /// The share of accepted answers at the threshold that are audited; at least `share`.
+    ///
+    /// Default: five times `share`, at most 1. Range: 0.0001 to 1.
+    pub(super) near: Option<f64>,
+    /// The tier that is asked again, which must not be one that the certificate is about. A
+    /// frontier is paid for it, within the task's budget. Where the certificate was proven
+    /// against right answers, remember that the tier may be wrong too: then every error of its own
+    /// counts against the certificate.
+    ///
+    /// Default: the tier that the certificate was proven against; without one a person, whose
+    /// audits wait for `tiergate records label`.
+    pub(super) by: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! Checks of the sections `[tasks.NAME]`.
 
 mod acceptance;
+mod audit;
 mod labels;
 mod records;
 
@@ -89,6 +90,7 @@ fn check_task(
     let max_missed = labels::check_missed(checks, &draft, labels.as_ref());
     let prompt = check_prompt(checks, &draft);
     let keep_days = records::check_keep(checks, &draft);
+    let audit = audit::check(checks, &draft);
     Some(TaskConfig {
         task: Task {
             name: name.ok()?,
@@ -104,6 +106,7 @@ fn check_task(
         budget,
         records,
         keep_days,
+        audit,
         flagged,
         max_completion_tokens: CompletionTokens(u64::try_from(most).unwrap_or(u64::MAX)),
         temperature: temperature.unwrap_or(0.0) as f32,

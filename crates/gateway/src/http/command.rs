@@ -8,11 +8,13 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::CancellationToken;
 
 use super::connection::Connections;
 use super::router::router;
 use super::server::Server;
 use crate::app::App;
+use crate::audit::work::Auditor;
 use crate::cli::ServeArgs;
 use crate::config::Config;
 use crate::signal::Stopping;
@@ -55,7 +57,10 @@ async fn serve(config: Config, address: SocketAddr) -> anyhow::Result<()> {
         app = make_ready(config, &server) => app?,
         () = stopping.recv() => return Ok(()),
     };
+    let auditing = CancellationToken::new();
+    audit(&app, &server, &auditing);
     stopping.recv().await;
+    auditing.cancel();
     complain("stopping; requests in work are finished, a second interrupt ends at once");
     tokio::select! {
         () = finish(&server, connections, drain) => {}
@@ -102,6 +107,19 @@ async fn make_ready(config: Config, server: &Arc<Server>) -> anyhow::Result<Arc<
     server.is_ready(Arc::clone(&app));
     tracing::info!("ready to answer");
     Ok(app)
+}
+
+/// Works on audits beside the requests. When told to stop, the audits in work are finished; when
+/// the server is cut off, they are left to be done later.
+fn audit(app: &Arc<App>, server: &Server, stop: &CancellationToken) {
+    let auditor = Auditor::new(app);
+    let (stop, cut) = (stop.clone(), server.cut.clone());
+    server.work.spawn(async move {
+        tokio::select! {
+            () = auditor.serve(&stop) => {}
+            () = cut.cancelled() => {}
+        }
+    });
 }
 
 /// Takes no more connections and waits for the requests in work; those that are not done when

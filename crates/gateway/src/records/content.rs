@@ -8,6 +8,7 @@ use routing::cascade::{Decision, Rule};
 use routing::evidence::{Evidence, TokenLogProbabilities};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::choice::Choice;
 use crate::ready::ReadyTask;
 use crate::tier::Asked;
 
@@ -24,6 +25,16 @@ pub(crate) struct Content {
     pub(crate) thresholds: BTreeMap<String, f64>,
     /// The certificate that proved the thresholds: SHA-256 of what it claims.
     pub(crate) certificate: Option<String>,
+    /// How the lot fell, of an answer that was accepted under a watched certificate.
+    #[serde(default)]
+    pub(crate) audit: Option<Lot>,
+}
+
+/// Whether an answer was chosen to be audited, and with which probability.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Lot {
+    pub(crate) probability: f64,
+    pub(crate) chosen: bool,
 }
 
 /// What one tier made of a text.
@@ -65,7 +76,7 @@ impl Content {
     pub(crate) fn record(
         task: &ReadyTask,
         prompt: &Prompt,
-        (decision, asked): (&Decision, &[(usize, Asked)]),
+        (decision, asked, choice): (&Decision, &[(usize, Asked)], Option<Choice>),
         at: Timestamp,
     ) -> Option<NewRecord> {
         let days = i64::from(task.keep_days?);
@@ -81,6 +92,10 @@ impl Content {
             models: models.collect(),
             thresholds: thresholds.collect(),
             certificate: task.certificate.clone(),
+            audit: choice.map(|choice| Lot {
+                probability: choice.probability,
+                chosen: choice.is_chosen,
+            }),
         };
         Some(NewRecord {
             text: text_of(task, prompt),

@@ -9,10 +9,10 @@ use anyhow::{Context as _, bail};
 use domain::{Labels, TaskName};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use ledger::{KeptRecord, RecordOrder, RecordQuery, RecordsOnly};
+use ledger::{AuditLine, KeptRecord, RecordOrder, RecordQuery, RecordsOnly};
 use serde::Serialize;
 
-use super::content::{Content, ModelAnswer};
+use super::content::{Content, Lot, ModelAnswer};
 use super::{TaskArgs, none, reader};
 use crate::terminal::{self, count, say};
 
@@ -49,6 +49,23 @@ struct Line<'a> {
     confidence: Option<f64>,
     thresholds: &'a BTreeMap<String, f64>,
     certificate: Option<&'a str>,
+    /// Of an answer that was accepted under a watched certificate.
+    audit: Option<AuditJson>,
+}
+
+/// How an answer's lot fell, and what came of its audit.
+#[derive(Serialize)]
+struct AuditJson {
+    probability: f64,
+    chosen: bool,
+    /// The tier that was asked, or `person`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auditor: Option<String>,
+    /// What that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wrong: Option<bool>,
 }
 
 /// A tier's answer, and whether it is right where that is known.
@@ -62,7 +79,7 @@ struct Judged<'a> {
 
 pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let (config, task) = args.of.load()?;
-    let range = args.of.range()?;
+    let range = args.of.days.range()?;
     let out = &args.out;
     if out.exists() && !args.again {
         bail!(
@@ -94,7 +111,9 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let written = write_whole(out, |file| {
         let mut written = 0;
         for record in records {
-            write_line(file, &record?, &task, labels)?;
+            let record = record?;
+            let audit = reader.audit(&record.request)?;
+            write_line(file, (&record, audit), &task, labels)?;
             written += 1;
             bar.inc(1);
         }
@@ -111,7 +130,7 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
 
 fn write_line(
     file: &mut dyn Write,
-    record: &KeptRecord,
+    (record, audit): (&KeptRecord, Option<AuditLine>),
     task: &TaskName,
     labels: Option<&Labels>,
 ) -> anyhow::Result<()> {
@@ -143,10 +162,26 @@ fn write_line(
         confidence: record.confidence,
         thresholds: &content.thresholds,
         certificate: content.certificate.as_deref(),
+        audit: content.audit.map(|lot| audit_json(lot, audit)),
     };
     serde_json::to_writer(&mut *file, &line)?;
     file.write_all(b"\n")?;
     Ok(())
+}
+
+fn audit_json(lot: Lot, audit: Option<AuditLine>) -> AuditJson {
+    let auditor = audit.as_ref().map(|audit| match &audit.auditor {
+        Some(tier) => tier.to_string(),
+        None => "person".to_owned(),
+    });
+    let (reference, wrong) = audit.map_or((None, None), |audit| (audit.reference, audit.wrong));
+    AuditJson {
+        probability: lot.probability,
+        chosen: lot.chosen,
+        auditor,
+        reference,
+        wrong,
+    }
 }
 
 /// Writes a file so that it is there whole or not at all; it is packed if its name says so.

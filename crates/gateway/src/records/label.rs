@@ -6,10 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use domain::{Labels, Task, TaskName, TierName};
-use ledger::{Correction, KeptRecord, Reader, RecordOrder, RecordQuery, RecordsOnly, RequestId};
+use ledger::{
+    Correction, KeptRecord, Labelled, Ledger, Reader, RecordOrder, RecordQuery, RecordsOnly,
+    RequestId,
+};
 
 use super::content::Content;
 use super::{TaskArgs, none, reader, writing};
+use crate::audit::watch;
 use crate::batch::input::{Fields, Input};
 use crate::clock;
 use crate::config::Config;
@@ -118,11 +122,13 @@ fn from_file(
 ) -> anyhow::Result<ExitCode> {
     let given = corrections.len();
     let name = task.clone();
-    let unknown = writing(config, async |ledger| {
-        Ok(ledger.label(task, corrections, clock::now()).await?)
+    let labelled = writing(config, async |ledger| {
+        book(ledger, &task, corrections).await
     })?;
+    let unknown = labelled.unknown;
     let booked = count(given - unknown.len());
     say(format_args!("{booked} right answers of {name} are booked"));
+    tell_audits(labelled.audits);
     if unknown.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -136,60 +142,110 @@ fn from_file(
     Ok(ExitCode::from(EXIT_DATA))
 }
 
-/// Shows what waits for a person, asks for the right answer, and books each at once.
+/// Books right answers, and says so where one of them revokes a certificate.
+async fn book(
+    ledger: &Ledger,
+    task: &TaskName,
+    corrections: Vec<Correction>,
+) -> anyhow::Result<Labelled> {
+    let now = clock::now();
+    let how = (watch::advance(), now);
+    let labelled = ledger.label(task.clone(), corrections, how).await?;
+    for monitored in &labelled.monitors {
+        if monitored.revoked_at == Some(now) {
+            let picture = watch::picture(monitored)?;
+            complain(format_args!(
+                "the certificate of {task} is revoked: {} of {} audited answers were wrong; \
+                 nothing is kept in house any more",
+                picture.wrong, picture.audits
+            ));
+        }
+    }
+    Ok(labelled)
+}
+
+fn tell_audits(audits: u64) {
+    if audits > 0 {
+        say(format_args!(
+            "{audits} audits that waited for a person are done"
+        ));
+    }
+}
+
+/// Something that waits for a person.
+struct Waiting {
+    request: RequestId,
+    text: String,
+    /// What a tier would answer. Of an audit it is not told, so that it sways nobody.
+    suggestion: Option<(TierName, String)>,
+}
+
+/// Shows what waits for a person, asks for the right answer, and books each at once: first the
+/// audits, which show whether the task's certificate still holds.
 fn one_by_one(args: &LabelArgs, config: &Config, task: &TaskName) -> anyhow::Result<()> {
     let reader = reader(config)?;
     let query = RecordQuery {
         task: task.clone(),
-        range: args.of.range()?,
+        range: args.of.days.range()?,
         only: RecordsOnly::AwaitingReview,
         order: RecordOrder::OldestFirst,
     };
-    let waiting = reader.records(&query)?.map(|record| Ok(record?.request));
-    let waiting: Vec<RequestId> = waiting.collect::<anyhow::Result<_>>()?;
-    if waiting.is_empty() {
+    let mut ids = reader.audits_awaiting_person(task)?;
+    for record in reader.records(&query)? {
+        ids.push(record?.request);
+    }
+    if ids.is_empty() {
         say(none(config, task));
         return Ok(());
     }
-    let booked = writing(config, async |ledger| {
-        let mut booked = 0;
-        for (index, request) in waiting.iter().enumerate() {
+    let task = &config.tasks[task].task;
+    let (booked, audits) = writing(config, async |ledger| {
+        let (mut booked, mut audits) = (0, 0);
+        for (index, request) in ids.iter().enumerate() {
             // It may have been forgotten, or answered by somebody else, meanwhile.
-            let Some(record) = still_waiting(&reader, request)? else {
+            let Some(waiting) = waiting(&reader, request, task)? else {
                 continue;
             };
-            say(format_args!(
-                "\n{} of {} · {request}",
-                index + 1,
-                waiting.len()
-            ));
-            say(&record.text);
-            let gold = match ask(&record, &config.tasks[task].task)? {
+            say(format_args!("\n{} of {} · {request}", index + 1, ids.len()));
+            let gold = match ask(&waiting, task.labels.as_ref())? {
                 Answer::Right(gold) => gold,
                 Answer::Skip => continue,
                 Answer::Stop => break,
             };
-            let correction = Correction {
-                request: request.clone(),
-                gold,
-            };
-            ledger
-                .label(task.clone(), vec![correction], clock::now())
-                .await?;
-            booked += 1;
+            let request = waiting.request;
+            let labelled = book(ledger, &task.name, vec![Correction { request, gold }]).await?;
+            booked += 1 - labelled.unknown.len();
+            audits += labelled.audits;
         }
-        Ok(booked)
+        Ok((booked, audits))
     })?;
+    let name = &task.name;
     say(format_args!(
-        "\n{} right answers of {task} are booked",
+        "\n{} right answers of {name} are booked",
         count(booked)
     ));
+    tell_audits(audits);
     Ok(())
 }
 
-fn still_waiting(reader: &Reader, request: &RequestId) -> anyhow::Result<Option<KeptRecord>> {
+fn waiting(reader: &Reader, request: &RequestId, task: &Task) -> anyhow::Result<Option<Waiting>> {
+    let audit = reader
+        .audit(request)?
+        .filter(|audit| audit.auditor.is_none());
+    if let Some(text) = audit.and_then(|audit| audit.text) {
+        return Ok(Some(Waiting {
+            request: request.clone(),
+            text,
+            suggestion: None,
+        }));
+    }
     let record = reader.record(request)?;
-    Ok(record.filter(|record| record.gold.is_none()))
+    let open = record.filter(|record| record.gold.is_none() && record.verdict == "review");
+    Ok(open.map(|record| Waiting {
+        request: request.clone(),
+        suggestion: suggestion(&record, &task.tiers),
+        text: record.text,
+    }))
 }
 
 enum Answer {
@@ -199,9 +255,9 @@ enum Answer {
 }
 
 /// Asks until there is an answer that can be one.
-fn ask(record: &KeptRecord, task: &Task) -> anyhow::Result<Answer> {
-    let labels = task.labels.as_ref();
-    if let Some((tier, suggestion)) = suggestion(record, &task.tiers) {
+fn ask(waiting: &Waiting, labels: Option<&Labels>) -> anyhow::Result<Answer> {
+    say(&waiting.text);
+    if let Some((tier, suggestion)) = &waiting.suggestion {
         say(format_args!("{tier} would answer: {suggestion}"));
     }
     let what = match labels {

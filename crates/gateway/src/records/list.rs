@@ -26,7 +26,7 @@ pub(crate) struct ListArgs {
 
 pub(super) fn run(args: &ListArgs) -> anyhow::Result<()> {
     let (config, task) = args.of.load()?;
-    let range = args.of.range()?;
+    let range = args.of.days.range()?;
     let reader = reader(&config)?;
     let counts = reader.record_counts(&task, range)?;
     let query = RecordQuery {

@@ -11,14 +11,13 @@ mod list;
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use domain::TaskName;
-use ledger::{Ledger, Reader, TimeRange, Timestamp};
+use ledger::{Ledger, Reader};
 
 use crate::app::ledger_file;
-use crate::cli::ConfigArgs;
-use crate::clock::midnight;
+use crate::cli::{ConfigArgs, Days};
 use crate::config::{self, Config};
 
 /// The commands about records.
@@ -53,31 +52,13 @@ pub(crate) fn run(command: &RecordsCommand) -> anyhow::Result<ExitCode> {
 struct TaskArgs {
     /// The task, as the config names it.
     task: String,
-    /// From this day on (UTC), for example 2026-11-01.
-    #[arg(long, value_name = "DAY")]
-    since: Option<jiff::civil::Date>,
-    /// Up to this day, included.
-    #[arg(long, value_name = "DAY")]
-    until: Option<jiff::civil::Date>,
+    #[command(flatten)]
+    days: Days,
     #[command(flatten)]
     config: ConfigArgs,
 }
 
 impl TaskArgs {
-    fn range(&self) -> anyhow::Result<TimeRange> {
-        if self.since > self.until && self.until.is_some() {
-            bail!("--since is after --until; give the earlier day first");
-        }
-        let from = self.since.map_or(Timestamp::from_unix_ms(0), midnight);
-        let Some(last) = self.until else {
-            return Ok(TimeRange::since(from));
-        };
-        let after = last
-            .tomorrow()
-            .context("--until is the last day there is")?;
-        Ok(TimeRange::from(from..midnight(after)))
-    }
-
     /// The config, which needs no secrets for this, and the task's name in it.
     fn load(&self) -> anyhow::Result<(Config, TaskName)> {
         let config = config::load_without_secrets(&self.config.config)?;

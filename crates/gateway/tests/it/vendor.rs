@@ -37,13 +37,22 @@ impl Vendor {
     /// A vendor that knows the matter of each of the demo's documents, and bills what
     /// [`Self::config`] says.
     pub(crate) fn start(workplace: &Workplace, manner: &Manner) -> Self {
-        let mut building = tokio::runtime::Builder::new_multi_thread();
-        let runtime = building.worker_threads(1).enable_all().build().unwrap();
-        let journal = workplace.path("bill.jsonl");
         let known = documents().into_iter().map(|document| {
             let text = |field: &str| document[field].as_str().unwrap().to_owned();
             (text("text"), text("classify"))
         });
+        Self::knowing(workplace, manner, known)
+    }
+
+    /// A vendor that knows these texts' matters.
+    pub(crate) fn knowing(
+        workplace: &Workplace,
+        manner: &Manner,
+        known: impl Iterator<Item = (String, String)>,
+    ) -> Self {
+        let mut building = tokio::runtime::Builder::new_multi_thread();
+        let runtime = building.worker_threads(1).enable_all().build().unwrap();
+        let journal = workplace.path("bill.jsonl");
         let labels = MATTERS.map(str::to_owned).to_vec();
         let rate = |usd| TokenRate::from_usd_per_million(usd).unwrap();
         let options = StandinOptions {

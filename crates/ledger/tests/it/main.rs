@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+mod audits;
 mod budgets;
 mod crash;
 mod decisions;

@@ -44,6 +44,7 @@ async fn spend_is_added_up_by_day_task_and_tier() {
         day: at(0),
         task: task("flag"),
         tier: tier("frontier"),
+        purpose: ledger::Purpose::Answer,
         attempts: 1,
         over_hold: 0,
         prompt_tokens: 900,

@@ -62,6 +62,7 @@ fn place_of(name: &str) -> &'static str {
         "RawTarget" => "tasks.*.target.",
         "RawBudget" => "tasks.*.budget.",
         "RawRecords" => "tasks.*.records.",
+        "RawAudit" => "tasks.*.audit.",
         other => panic!("{other} has no place yet"),
     }
 }

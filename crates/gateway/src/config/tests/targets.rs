@@ -95,3 +95,48 @@ fn labels_that_must_not_be_missed_are_known_and_have_a_share() {
         "{found}"
     );
 }
+
+#[test]
+fn an_audit_has_a_certificate_to_watch_a_share_and_somebody_who_can_judge() {
+    let sure = "{ max_error = 0.02, confidence = 0.9 }";
+    let with = |audit: &str| format!("{sure}\naudit = {audit}");
+    assert_eq!(
+        faults(TIERS, &with("{ share = 0.02 }")),
+        Vec::<String>::new()
+    );
+    let judged = "[\"llama\", \"pool\", \"reviewer\"]";
+    let by_pool = with("{ share = 0.02, near = 1, by = \"pool\" }");
+    assert_eq!(faults(judged, &by_pool), Vec::<String>::new());
+    for (audit, fault) in [
+        (
+            "{ near = 0.2 }",
+            "tasks.letters.audit.share: missing; it is the share of the surest accepted \
+             answers that are audited, for example 0.02",
+        ),
+        (
+            "{ share = 0.1, near = 0.05 }",
+            "audit.near: 0.05 is below the share 0.1; take at least that; it is the share of \
+             accepted answers at the threshold that are audited, for example 0.1",
+        ),
+        (
+            "{ share = 0.1, by = \"llama\" }",
+            "audit.by: \"llama\" is no tier of this task that can judge those before it: none of \
+             this task's can; leave it out, and a person does; it is one of the task's tiers, \
+             behind those that the certificate is about, for example \"llama\"",
+        ),
+    ] {
+        check(TIERS, &with(audit), fault);
+    }
+    check(
+        TIERS,
+        &format!("{}\nsensitivity = \"restricted\"", with("{ share = 0.1 }")),
+        "audit: a restricted text is never kept, and an audit keeps its text until it is done; \
+         leave it out",
+    );
+    let estimated = "{ max_error = 0.02 }\nrecords = { path = \"r\" }\naudit = { share = 0.1 }";
+    let found = faults(TIERS, estimated).join("\n");
+    assert!(
+        found.contains("there is no certificate to watch"),
+        "{found}"
+    );
+}

@@ -1,0 +1,212 @@
+//! Records from live traffic: what was asked, where the ledger knows what is right of it.
+//!
+//! Each request had a chance that its right answer became known: that of its audit, or certainty
+//! where it went on to the reference. A certificate needs a fair sample, so the likelier ones are
+//! thinned out by lot until each had the chance of the unlikeliest. What is left is a plain random
+//! sample of the traffic, and everything that is proven on records is proven on it.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail};
+use domain::{Labels, TierName};
+use ledger::{KeptRecord, Reader, RecordOrder, RecordQuery, RecordsOnly};
+use routing::random::Random;
+use sha2::{Digest as _, Sha256};
+
+use super::records::{Live, Read, labels};
+use crate::app::ledger_file;
+use crate::certificate::Reference;
+use crate::cli::CalibrateArgs;
+use crate::config::{Config, TaskConfig};
+use crate::records::content::Content;
+use crate::terminal::count;
+
+/// What is known of a request.
+enum Known {
+    /// Its right answer, which became known with this probability.
+    Right(f64, usize),
+    /// It was not to become known, or belongs to nothing that is asked for.
+    Not,
+    /// It should be known and is not yet, or never will be.
+    Missing,
+    /// It was kept without a lot, so that nothing of its kind could become known.
+    Unwatched,
+}
+
+struct Row {
+    text: String,
+    probability: f64,
+    label: usize,
+    /// For the lot by which it stays.
+    lot: f64,
+}
+
+/// The records of the days that are named.
+///
+/// # Errors
+/// When the ledger can't be read, knows too little, or some answers were kept unwatched.
+pub(super) fn read(
+    args: &CalibrateArgs,
+    config: &Config,
+    task: &TaskConfig,
+    reference: &Reference,
+) -> anyhow::Result<Read> {
+    let name = &task.task.name;
+    let reader = Reader::open(&ledger_file(config))?;
+    let query = RecordQuery {
+        task: name.clone(),
+        range: args.days.range()?,
+        only: RecordsOnly::All,
+        order: RecordOrder::OldestFirst,
+    };
+    let labels = labels(task)?;
+    let (mut rows, mut missing, mut unwatched) = (Vec::new(), 0, 0);
+    let mut floors = BTreeMap::new();
+    for record in reader.records(&query)? {
+        let record = record?;
+        let content: Content = serde_json::from_str(&record.content)
+            .with_context(|| format!("the record of request {} is damaged", record.request))?;
+        match known(&reader, (&record, &content), labels, reference)? {
+            Known::Right(probability, label) => {
+                raise(&mut floors, &content, reference)?;
+                rows.push(Row {
+                    lot: lot(&record.request.0),
+                    text: record.text,
+                    probability,
+                    label,
+                });
+            }
+            Known::Not => {}
+            Known::Missing => missing += 1,
+            Known::Unwatched => unwatched += 1,
+        }
+    }
+    if unwatched > 0 {
+        bail!(
+            "{} answers of these days were kept without being watched, so that what is known of \
+             the others is no fair sample; name days with --since on which audits were at work",
+            count(unwatched)
+        );
+    }
+    if rows.is_empty() {
+        bail!(
+            "the ledger knows of no request of {name} what is right of it; it needs audits, and \
+             records that are kept: audit = {{ share = 0.02 }} and records = {{ keep = true }}"
+        );
+    }
+    let known = rows.len();
+    let (texts, gold) = thinned(rows).into_iter().unzip();
+    Ok(Read {
+        texts,
+        gold: Some(gold),
+        live: Some(Live {
+            floors,
+            known,
+            unknown: missing,
+        }),
+    })
+}
+
+fn known(
+    reader: &Reader,
+    (record, content): (&KeptRecord, &Content),
+    labels: &Labels,
+    reference: &Reference,
+) -> anyhow::Result<Known> {
+    let tier = record.tier.as_ref().map(TierName::as_str);
+    let Some(lot) = content.audit else {
+        let by_threshold = tier.is_some_and(|tier| content.thresholds.contains_key(tier));
+        if by_threshold {
+            return Ok(Known::Unwatched);
+        }
+        // It went on to the last word: to the reference, or past it.
+        let Reference::Tier(wanted) = reference else {
+            return Ok(Known::Not);
+        };
+        let answer = content.models.get(wanted.as_str());
+        let answer = answer.and_then(|model| labels.parse(model.answer.as_deref()?));
+        return Ok(answer.map_or(Known::Missing, |label| Known::Right(1.0, label)));
+    };
+    if !lot.chosen {
+        return Ok(Known::Not);
+    }
+    let Some(audit) = reader.audit(&record.request)? else {
+        return Ok(Known::Missing);
+    };
+    let answer = match (reference, &audit.auditor) {
+        (Reference::Gold, None) => record.gold.as_ref().or(audit.reference.as_ref()),
+        (Reference::Tier(wanted), Some(auditor)) if wanted == auditor => audit.reference.as_ref(),
+        _ => None,
+    };
+    let label = answer.and_then(|answer| labels.parse(answer));
+    Ok(label.map_or(Known::Missing, |label| {
+        Known::Right(audit.probability, label)
+    }))
+}
+
+/// With right answers from persons nothing is known below the thresholds: what was passed on was
+/// not audited.
+fn raise(
+    floors: &mut BTreeMap<TierName, f64>,
+    content: &Content,
+    reference: &Reference,
+) -> anyhow::Result<()> {
+    if *reference == Reference::Gold {
+        for (tier, threshold) in &content.thresholds {
+            let floor = floors.entry(TierName::new(tier)?).or_insert(*threshold);
+            *floor = floor.max(*threshold);
+        }
+    }
+    Ok(())
+}
+
+/// A number in `0.0..1.0` that depends on the request's id alone.
+fn lot(request: &str) -> f64 {
+    let hash = Sha256::digest(format!("thinned out: {request}"));
+    let seed = hash.iter().take(8);
+    let seed = seed.fold(0_u64, |seed, byte| seed << 8 | u64::from(*byte));
+    Random::new(seed).unit()
+}
+
+/// The rows that stay, when each had the chance of the unlikeliest.
+fn thinned(rows: Vec<Row>) -> Vec<(String, usize)> {
+    let lowest = rows.iter().map(|row| row.probability);
+    let lowest = lowest.fold(1.0, f64::min);
+    rows.into_iter()
+        .filter(|row| row.lot < lowest / row.probability)
+        .map(|row| (row.text, row.label))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_is_a_fair_sample_of_what_there_was() {
+        // Half of the requests are hard, known with certainty and mostly of label 1; the others
+        // became known with a chance of a tenth.
+        let mut random = Random::new(1);
+        let mut rows = Vec::new();
+        for index in 0..60_000 {
+            let hard = random.unit() < 0.5;
+            let probability = if hard { 1.0 } else { 0.1 };
+            let label = usize::from(random.unit() < if hard { 0.8 } else { 0.1 });
+            if random.unit() < probability {
+                let id = format!("r{index}");
+                rows.push(Row {
+                    lot: lot(&id),
+                    text: id,
+                    probability,
+                    label,
+                });
+            }
+        }
+        let known = rows.len();
+        let left = thinned(rows);
+        let share = left.iter().filter(|(_, label)| *label == 1).count() as f64 / left.len() as f64;
+        // 0.5 · 0.8 + 0.5 · 0.1, and four standard errors of 6,000.
+        assert!((share - 0.45).abs() < 0.026, "{share}");
+        assert!(left.len() > 5_500 && left.len() < 6_500 && known > 30_000);
+    }
+}
