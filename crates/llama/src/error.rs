@@ -217,6 +217,14 @@ pub enum RequestError {
         /// What the template engine said, without the messages' text.
         message: String,
     },
+    /// The grammar that a text must follow is wrong, or takes more than the parser's limits.
+    #[error("{model}: grammar: {message}")]
+    Grammar {
+        /// The model's name.
+        model: String,
+        /// What the parser said, without the text.
+        message: String,
+    },
     /// More keys and values than an engine's memory holds.
     #[error(
         "{model}: the request may need {} for its keys and values and the engine has {}; shorten \

@@ -1,6 +1,7 @@
 //! Continuing a prompt.
 
 use crate::error::RequestError;
+use crate::grammar::Constrained;
 use crate::model::Model;
 use crate::sampling::{Sampler, Sampling};
 use crate::session::Session;
@@ -87,19 +88,19 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`Session::continue_from`].
+    /// As [`Session::continue_from`], and [`RequestError::Grammar`].
     pub fn generate_with(
         &mut self,
         prompt: &[TokenId],
         (options, rules): (&GenerationOptions, &Sampling),
         mut on_text: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Generated, RequestError> {
-        self.continue_from(prompt)?;
         let model = std::sync::Arc::clone(self.model());
-        let mut writing = Writing::new(&model, options.clone(), rules.clone());
+        let mut writing = Writing::new(&model, options.clone(), rules.clone())?;
+        self.continue_from(prompt)?;
         while writing.goes_on() {
             self.logits()?;
-            let next = writing.write(&model, self.last_logits(), self.tokens());
+            let next = writing.write(&model, self.last_logits(), self.tokens())?;
             let piece = writing.piece();
             if !piece.is_empty() && on_text(piece).is_break() {
                 writing.stop();
@@ -118,6 +119,7 @@ impl Session {
 pub(crate) struct Writing {
     options: GenerationOptions,
     sampler: Sampler,
+    constrained: Option<Constrained>,
     stream: TextStream,
     text: HeldText,
     generated: Generated,
@@ -127,14 +129,24 @@ pub(crate) struct Writing {
 }
 
 impl Writing {
-    pub(crate) fn new(model: &Model, options: GenerationOptions, rules: Sampling) -> Self {
+    /// # Errors
+    ///
+    /// [`RequestError::Grammar`].
+    pub(crate) fn new(
+        model: &Model,
+        options: GenerationOptions,
+        rules: Sampling,
+    ) -> Result<Self, RequestError> {
+        let grammar = rules.grammar.as_ref();
+        let constrained = grammar.map(|grammar| Constrained::new(model, grammar));
         let temperature = if options.temperature > 0.0 {
             options.temperature
         } else {
             0.0
         };
-        Self {
+        Ok(Self {
             sampler: Sampler::new(rules, (temperature, options.seed), model.instructions()),
+            constrained: constrained.transpose()?,
             stream: TextStream::new(),
             text: HeldText::new(&options.stop),
             options,
@@ -147,7 +159,7 @@ impl Writing {
             },
             ended: false,
             context_tokens: model.config().context_tokens,
-        }
+        })
     }
 
     /// The same, ended before more than `tokens` tokens are read.
@@ -169,13 +181,19 @@ impl Writing {
 
     /// Chooses the token after `read`, whose logits are given. Gives it back where it is to be
     /// read and more is to come.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::Grammar`], after which there is no more.
     pub(crate) fn write(
         &mut self,
         model: &Model,
         logits: &[f32],
         read: &[TokenId],
-    ) -> Option<TokenId> {
-        let chosen = self.sampler.choose(logits, read);
+    ) -> Result<Option<TokenId>, RequestError> {
+        let allowed = self.constrained.as_mut().map(Constrained::allowed);
+        let allowed = allowed.transpose()?;
+        let chosen = self.sampler.choose(logits, read, allowed.as_ref());
         let token = chosen.token;
         let generated = &mut self.generated;
         generated.tokens.push(token);
@@ -187,14 +205,23 @@ impl Writing {
             generated.finish = FinishReason::EndOfAnswer;
         } else if self.text.push(&self.stream.push(model.tokenizer(), token)) {
             generated.finish = FinishReason::StopText;
+        } else if self.completes(token)? {
+            self.generated.finish = FinishReason::EndOfAnswer;
         } else {
+            let generated = &self.generated;
             ended = read.len() >= self.context_tokens
                 || generated.tokens.len() >= self.options.max_tokens;
         }
         if ended {
             self.end();
         }
-        (!ended).then_some(token)
+        Ok((!ended).then_some(token))
+    }
+
+    /// Whether the text is one that a grammar lets nothing follow.
+    fn completes(&mut self, token: TokenId) -> Result<bool, RequestError> {
+        let constrained = self.constrained.as_mut();
+        constrained.map_or(Ok(false), |it| it.push(token))
     }
 
     /// The text that was not given before and that no stop text can take back any more.

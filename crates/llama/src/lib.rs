@@ -42,6 +42,7 @@ mod error;
 mod forward;
 mod generate;
 mod gguf;
+mod grammar;
 mod kernels;
 mod kv_cache;
 mod model;
@@ -62,6 +63,7 @@ pub use engine::{
 };
 pub use error::{MemoryNeed, ModelError, Place, RequestError};
 pub use generate::{FinishReason, Generated, GenerationOptions};
+pub use grammar::Grammar;
 pub use kernels::Instructions;
 pub use model::{Config, LoadOptions, LoadProgress, Model, ModelFile, Rope, TensorGroup};
 pub use probability::{log_sum_exp, probabilities};

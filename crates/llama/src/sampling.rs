@@ -1,11 +1,12 @@
 //! Choosing a token from logits.
 //!
 //! ```text
-//!  logits + bias - penalties ─► top k ─► / temperature ─► typical ─► top p ─► min p ─► one of them
+//!  logits + bias - penalties ─► grammar ─► top k ─► / temperature ─► typical ─► top p ─► min p ─► one of them
 //! ```
 //!
 //! Each rule looks at the probabilities that the rules before it left.
 
+use crate::grammar::{Allowed, Grammar};
 use crate::kernels::Instructions;
 use crate::probability::log_normaliser_of;
 use crate::tokenizer::TokenId;
@@ -34,6 +35,8 @@ pub struct Sampling {
     pub logit_bias: Vec<(TokenId, f32)>,
     /// How many of the most probable tokens to report beside the chosen one.
     pub alternatives: usize,
+    /// What the text must be.
+    pub grammar: Option<Grammar>,
 }
 
 impl Default for Sampling {
@@ -48,6 +51,7 @@ impl Default for Sampling {
             presence_penalty: 0.0,
             logit_bias: Vec::new(),
             alternatives: 0,
+            grammar: None,
         }
     }
 }
@@ -92,8 +96,16 @@ impl Sampler {
 
     /// The next token after `read`, the prompt and the answer so far. Of equally probable tokens
     /// the greedy choice is the lowest number.
-    pub(crate) fn choose(&mut self, logits: &[f32], read: &[TokenId]) -> Chosen {
-        let adjusted = self.adjusted(logits, read);
+    pub(crate) fn choose(
+        &mut self,
+        logits: &[f32],
+        read: &[TokenId],
+        allowed: Option<&Allowed>,
+    ) -> Chosen {
+        let mut adjusted = self.adjusted(logits, read);
+        if let Some(allowed) = allowed {
+            allowed.apply(&mut adjusted);
+        }
         let token = if self.temperature == 0.0 {
             most_probable(&adjusted) as TokenId
         } else {

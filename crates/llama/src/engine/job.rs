@@ -28,6 +28,7 @@ pub(super) struct Job {
     place: Place,
     task: Task,
     outcome: Option<Outcome>,
+    fault: Option<RequestError>,
 }
 
 enum Task {
@@ -78,7 +79,7 @@ impl Checked {
                 streams,
             } => {
                 let room = pages_max.saturating_sub(1) * PAGE;
-                let writing = Box::new(Writing::new(model, options, rules).within(room));
+                let writing = Box::new(Writing::new(model, options, rules)?.within(room));
                 (prompt, Task::Write { writing, streams })
             }
             Work::Embed { tokens, pooling } => {
@@ -113,6 +114,7 @@ impl Checked {
             place: Place::default(),
             task: self.task,
             outcome: None,
+            fault: None,
         }
     }
 }
@@ -259,8 +261,10 @@ impl Job {
             }
             Task::Write { writing, .. } if all_read => {
                 if writing.goes_on() {
-                    let next = writing.write(model, &logits.row(0), &self.tokens);
-                    self.tokens.extend(next);
+                    match writing.write(model, &logits.row(0), &self.tokens) {
+                        Ok(next) => self.tokens.extend(next),
+                        Err(fault) => self.fault = Some(fault),
+                    }
                 }
                 let ended = self.cache.len() == self.tokens.len();
                 self.outcome = ended.then(|| Outcome::Written(writing.generated()));
@@ -286,6 +290,10 @@ impl Job {
             if !piece.is_empty() {
                 self.outbox.put(piece);
             }
+        }
+        if let Some(fault) = self.fault.take() {
+            self.fail(fault);
+            return true;
         }
         let Some(outcome) = self.outcome.take() else {
             return false;

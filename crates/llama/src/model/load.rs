@@ -6,6 +6,7 @@ use super::{Config, Model, RopeFrequencies, memory};
 use crate::chat_template::ChatTemplate;
 use crate::error::{Fault, MemoryNeed, ModelError, Parsed, Place};
 use crate::gguf::{Gguf, TensorType};
+use crate::grammar::GrammarVocabulary;
 use crate::kernels::{Instructions, Team};
 use crate::kv_cache::{PageShape, Precision};
 use crate::tokenizer;
@@ -133,6 +134,7 @@ fn read(
         memory: need,
         tokenizer,
         chat_template,
+        grammar_vocabulary: GrammarVocabulary::default(),
     })
 }
 

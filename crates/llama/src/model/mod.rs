@@ -16,6 +16,7 @@ pub(crate) use weights::{Layer, Weights};
 
 use crate::chat_template::{ChatMessage, ChatTemplate};
 use crate::error::{MemoryNeed, ModelError, RequestError};
+use crate::grammar::GrammarVocabulary;
 use crate::kernels::Instructions;
 use crate::kv_cache::PageShape;
 use crate::tokenizer::{TokenId, Tokenizer};
@@ -35,6 +36,7 @@ pub struct Model {
     memory: MemoryNeed,
     tokenizer: Tokenizer,
     chat_template: Option<ChatTemplate>,
+    grammar_vocabulary: GrammarVocabulary,
 }
 
 impl Model {
@@ -157,6 +159,10 @@ impl Model {
             });
         }
         Ok(())
+    }
+
+    pub(crate) fn grammar_vocabulary(&self) -> &GrammarVocabulary {
+        &self.grammar_vocabulary
     }
 
     pub(crate) fn page_shape(&self) -> PageShape {

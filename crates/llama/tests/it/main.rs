@@ -5,6 +5,7 @@ mod chat_template;
 mod determinism;
 mod engine;
 mod generate;
+mod grammar;
 mod hostile_files;
 mod llama3_vocabulary;
 mod logits;
