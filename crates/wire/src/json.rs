@@ -54,13 +54,8 @@ impl<'a> Fields<'a> {
     /// already is replaced: what a client wrote itself is truer than what we made of it.
     pub(crate) fn with_beside(self, beside: Option<&Opaque>, protocol: Protocol) -> Self {
         let own = beside.filter(|beside| beside.protocol == protocol);
-        let fields = own.and_then(|beside| serde_json::from_str::<Map<_, _>>(&beside.json).ok());
-        fields
-            .into_iter()
-            .flatten()
-            .fold(self, |all, (name, value)| {
-                all.replaced(name.into(), Json::Value(value))
-            })
+        let fields = own.and_then(|beside| serde_json::from_str(&beside.json).ok());
+        self.with_owned(fields.unwrap_or_default())
     }
 
     /// With all fields of a map, replacing those that are there.
@@ -71,6 +66,13 @@ impl<'a> Fields<'a> {
             .fold(self, |all, (name, value)| {
                 all.replaced(name.as_str().into(), Json::Borrowed(value))
             })
+    }
+
+    /// With all fields of a map, replacing those that are there.
+    pub(crate) fn with_owned(self, fields: Map<String, Value>) -> Self {
+        fields.into_iter().fold(self, |all, (name, value)| {
+            all.replaced(name.into(), Json::Value(value))
+        })
     }
 
     /// These fields and then those.

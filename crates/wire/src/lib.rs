@@ -10,6 +10,7 @@
 pub mod anthropic;
 pub mod chat;
 pub mod fault;
+pub mod google;
 mod json;
 mod map;
 mod object;

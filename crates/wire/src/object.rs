@@ -185,6 +185,23 @@ impl Object {
         &self.path
     }
 
+    /// The same object with its fields named otherwise.
+    pub(crate) fn map_fields(
+        self,
+        rename: impl FnOnce(Map<String, Value>) -> Map<String, Value>,
+    ) -> Self {
+        Self {
+            path: self.path,
+            fields: rename(self.fields),
+        }
+    }
+
+    /// The fields that nobody took out, under paths that begin with this place.
+    pub(crate) fn into_rest_under(self, place: &str) -> impl Iterator<Item = (String, Value)> {
+        let rest = self.into_rest().into_iter();
+        rest.map(move |(name, value)| (format!("{place}.{name}"), value))
+    }
+
     /// The fields that nobody took out, as something that only this protocol understands.
     pub(crate) fn into_beside(self, protocol: Protocol) -> Option<Opaque> {
         opaque(protocol, &self.into_rest())

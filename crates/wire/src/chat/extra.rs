@@ -8,11 +8,12 @@ use serde_json::{Map, Value};
 use super::request::short;
 use crate::fault::{Fault, FaultKind};
 
-/// Fields that say something about the request and change nothing in its answer. A tier that does
-/// not know them may leave them out.
-const ANNOTATIONS: [&str; 10] = [
+/// Fields that say something about the request and change nothing in its answer, or that say in one
+/// protocol's words what the domain says in its own. A tier that does not know them may leave them
+/// out.
+const ANNOTATIONS: [&str; 11] = [
     "cache_control",
-    "cachedContent",
+    "functionDeclaration",
     "labels",
     "metadata",
     "prompt_cache_key",
@@ -20,6 +21,7 @@ const ANNOTATIONS: [&str; 10] = [
     "prompt_cache_retention",
     "safety_identifier",
     "store",
+    "thoughtSignature",
     "user",
 ];
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod anthropic;
+mod google;
 mod openai_chat;
 mod recorded;
 mod values;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use domain::{Completion, Content};
 use wire::anthropic::messages;
 use wire::chat::{AnswerHead, VendorError};
+use wire::google::generate;
 use wire::openai::chat;
 
 use crate::values::{data, framed, json, put_together, told};
@@ -113,6 +114,71 @@ fn anthropic_messages() {
         let refused = completion.finish_reason == domain::FinishReason::Refusal;
         assert_eq!(completion.parts.is_empty(), refused, "{name}");
     }
+}
+
+#[test]
+fn google_generate_content() {
+    let Some(files) = recordings(&["google/messages"]) else {
+        return;
+    };
+    assert!(files.len() >= 14, "only {} recordings found", files.len());
+    for file in files {
+        let (name, text) = (name(&file), fs::read_to_string(&file).unwrap());
+        if name.contains("429") {
+            let error = VendorError::parse(text.as_bytes());
+            assert_eq!(error.kind.as_deref(), Some("RESOURCE_EXHAUSTED"));
+            continue;
+        }
+        let completion = if name.ends_with(".chunks.txt") {
+            let reader = generate::ChunkReader::default();
+            let events = told(text.lines().map(data), reader).unwrap();
+            let completion = put_together(events.clone());
+            let head = head(&completion);
+            let mut encoder = generate::StreamEncoder::new(head, generate::Framing::Events);
+            let mut stream = String::new();
+            for event in &events {
+                encoder.event(event, &mut stream);
+            }
+            let again = told(
+                framed(stream.as_bytes(), 11),
+                generate::ChunkReader::default(),
+            );
+            let again = put_together(again.unwrap());
+            assert_eq!(nameless(again), nameless(completion.clone()), "{name}");
+            completion
+        } else {
+            let completion = generate::parse_completion(text.as_bytes()).unwrap();
+            let written = json(&generate::encode_completion(
+                &head(&completion),
+                &completion,
+            ));
+            let content = "/candidates/0/content";
+            let recorded = json(&text);
+            assert_eq!(
+                written.pointer(content),
+                recorded.pointer(content),
+                "{name}"
+            );
+            completion
+        };
+        says_something(&name, &completion);
+        for part in &completion.parts {
+            if let Content::ToolCall(call) = &part.content {
+                assert!(json(&call.arguments).is_object(), "{name}: {call:?}");
+            }
+        }
+    }
+}
+
+/// A completion without the names of its calls: where a vendor gives none they are made of the
+/// answer's own name.
+fn nameless(mut completion: Completion) -> Completion {
+    for part in &mut completion.parts {
+        if let Content::ToolCall(call) = &mut part.content {
+            call.id.clear();
+        }
+    }
+    completion
 }
 
 /// What is beside a tool call is known at its end, when its beginning was told: only the vendor's

@@ -101,6 +101,7 @@ macro_rules! readers {
 }
 readers!(
     wire::anthropic::messages::ChunkReader,
+    wire::google::generate::ChunkReader,
     wire::openai::chat::ChunkReader
 );
 
