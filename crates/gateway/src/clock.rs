@@ -11,6 +11,13 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from(SystemTime::now())
 }
 
+/// A moment in seconds since 1970 as RFC 3339 writes it.
+pub(crate) fn rfc3339(unix_s: u64) -> String {
+    let seconds = i64::try_from(unix_s).unwrap_or_default();
+    let moment = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    moment.to_string()
+}
+
 /// When a budget's window that is open at `at` began (UTC).
 pub(crate) fn window_start(window: Window, at: Timestamp) -> Timestamp {
     let date = date_of(at);

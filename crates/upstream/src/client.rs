@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use domain::{Completion, Generation, Prompt};
+use domain::{Completion, Generation, Prompt, Protocol};
 use http::{HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -193,6 +193,12 @@ impl Client {
                 Err(error) => wait_or_give_up(&mut schedule, error).await?,
             }
         }
+    }
+
+    /// The protocol in which the endpoint is asked.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        Protocol::OpenAiChat
     }
 
     fn endpoint(&self) -> &Endpoint {

@@ -254,8 +254,6 @@ pub(crate) fn breakage(error: DecodeError) -> Breakage {
         DecodeError::NotTheProtocol { .. }
         | DecodeError::NoChoice
         | DecodeError::UnknownFinish
-        | DecodeError::Restarted => {
-            Breakage::Unreadable(error.to_string())
-        }
+        | DecodeError::Restarted => Breakage::Unreadable(error.to_string()),
     }
 }

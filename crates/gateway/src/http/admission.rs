@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -15,6 +15,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::HttpError;
 use super::server::Server;
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// SHA-256 of a key. All are of one length, so that comparing them takes the same time whatever
 /// was presented.
@@ -49,7 +51,7 @@ impl Keys {
                 Err(HttpError::foreign_host())
             };
         }
-        let presented = hash(bearer(headers).unwrap_or_default());
+        let presented = hash(presented(headers).unwrap_or_default());
         // Every key is compared, so that the time doesn't tell which one was nearly right.
         let found = self.0.iter().map(|key| is_same(key, &presented));
         if found.fold(false, |any, one| any | one) {
@@ -83,6 +85,12 @@ fn is_same(a: &KeyHash, b: &KeyHash) -> bool {
     let difference = a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b));
     // The compiler must not learn that one difference is enough to know the result.
     black_box(difference) == 0
+}
+
+/// The key, in the header in which OpenAI's clients send it or in that of Anthropic's.
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    let of_header = || headers.get(X_API_KEY)?.to_str().ok();
+    bearer(headers).or_else(of_header)
 }
 
 /// The key in `Authorization: Bearer KEY`; the scheme's name may be in any case.
@@ -141,7 +149,6 @@ pub(super) async fn place(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderName;
 
     fn is_let_in(keys: &[&str], name: HeaderName, value: Option<&'static str>) -> bool {
         let keys: Vec<SecretString> = keys.iter().map(|key| SecretString::from(*key)).collect();
@@ -171,6 +178,9 @@ mod tests {
             assert!(!check(Some(header)), "{header}");
         }
         assert!(!check(None));
+        let check = |header| is_let_in(&["sk-one", "sk-two"], X_API_KEY, Some(header));
+        assert!(check("sk-two"));
+        assert!(!check("sk-on") && !check("") && !check("Bearer sk-one"));
     }
 
     #[test]

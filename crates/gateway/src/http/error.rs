@@ -1,5 +1,5 @@
 //! Everything that goes wrong, as an answer: a status, a stable code, and a message for the person
-//! who asked. No other file names a status of 400 and above.
+//! who asked. No other file but `vendor`, which writes them, names a status of 400 and above.
 
 use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, StatusCode};
@@ -65,8 +65,8 @@ impl HttpError {
 
     /// No route has this path.
     pub(super) fn unknown_path() -> Self {
-        let message = "there is no such path; the API has /v1/chat/completions and /v1/models, \
-                       and beside it /healthz, /readyz and /metrics";
+        let message = "there is no such path; the API has /v1/chat/completions, /v1/messages and \
+                       /v1/models, and beside it /healthz, /readyz and /metrics";
         Self::new(
             StatusCode::NOT_FOUND,
             INVALID_REQUEST,
@@ -85,7 +85,7 @@ impl HttpError {
     /// No key, or a wrong one.
     pub(super) fn wrong_key() -> Self {
         let message = "the API key is missing or wrong; send one of the server's keys as \
-                       `Authorization: Bearer KEY`";
+                       `Authorization: Bearer KEY` or `x-api-key: KEY`";
         let (status, code) = (StatusCode::UNAUTHORIZED, "invalid_api_key");
         Self::new(status, "authentication_error", code, message)
     }
@@ -259,9 +259,9 @@ impl HttpError {
         }
     }
 
-    /// What is told inside a stream, whose status was sent before.
-    pub(super) fn body(&self) -> &ErrorBody {
-        &self.body
+    /// What is told inside a stream, and the status that it would have had: another was sent.
+    pub(super) fn told(&self) -> (&ErrorBody, u16) {
+        (&self.body, self.status.as_u16())
     }
 
     /// Why, for the log.
@@ -283,8 +283,10 @@ impl From<wire::fault::Fault> for HttpError {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        let mut response = Response::new(self.body.encode().into());
+        let mut response = Response::default();
         *response.status_mut() = self.status;
+        // The body is written where it is known whose protocol the client speaks.
+        response.extensions_mut().insert(self.body);
         let headers = response.headers_mut();
         let json = HeaderValue::from_static("application/json");
         headers.insert(CONTENT_TYPE, json);

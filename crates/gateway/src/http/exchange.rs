@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
@@ -18,8 +18,8 @@ use uuid::Uuid;
 use super::error::Cause;
 use super::facts::Facts;
 use super::server::Server;
+use super::vendor::Vendor;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The route of requests for a path that there is not; the path itself is the client's text and
 /// stays out of log and metrics.
 const NO_ROUTE: &str = "none";
@@ -77,13 +77,12 @@ pub(super) async fn layer(
         start: Instant::now(),
         status: None,
     };
+    let vendor = Vendor::of(&request);
+    request.extensions_mut().insert(vendor);
     request.extensions_mut().insert(exchange.clone());
-    let mut response = next.run(request).await;
+    let response = vendor.dress(next.run(request).await, &exchange.id.0);
     line.status = Some(response.status().as_u16());
     exchange.broke(response.extensions().get::<Cause>());
-    if let Ok(id) = HeaderValue::from_str(&exchange.id.0) {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
     response.map(|body| Body::new(LoggedBody { body, _line: line }))
 }
 

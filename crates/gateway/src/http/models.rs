@@ -1,4 +1,4 @@
-//! `GET /v1/models`: the names that a request's `model` may have.
+//! `GET /v1/models`: the names that a request's `model` may have, in the client's protocol.
 
 use std::sync::Arc;
 
@@ -6,21 +6,32 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use wire::openai::models::{ModelEntry, encode_model, encode_models};
+use wire::{anthropic, openai};
 
 use super::error::HttpError;
 use super::server::Server;
 use super::target;
+use super::vendor::Vendor;
 use crate::app::App;
+use crate::clock;
 
 /// All of them.
 pub(super) async fn list(
     State(server): State<Arc<Server>>,
     Extension(app): Extension<Arc<App>>,
+    Extension(vendor): Extension<Vendor>,
 ) -> impl IntoResponse {
     let names = target::names(&app).into_iter();
-    let entries: Vec<ModelEntry> = names.map(|name| entry(&server, name)).collect();
-    json(encode_models(&entries))
+    json(match vendor {
+        Vendor::OpenAi => {
+            let entries: Vec<_> = names.map(|name| openai_entry(&server, name)).collect();
+            openai::models::encode_models(&entries)
+        }
+        Vendor::Anthropic => {
+            let entries: Vec<_> = names.map(|name| anthropic_entry(&server, name)).collect();
+            anthropic::models::encode_models(&entries)
+        }
+    })
 }
 
 /// One of them.
@@ -30,18 +41,30 @@ pub(super) async fn list(
 pub(super) async fn one(
     State(server): State<Arc<Server>>,
     Extension(app): Extension<Arc<App>>,
+    Extension(vendor): Extension<Vendor>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, HttpError> {
     let found = target::names(&app).into_iter().find(|name| *name == id);
     let name = found.ok_or_else(|| target::unknown(&app, &id))?;
-    Ok(json(encode_model(&entry(&server, name))))
+    Ok(json(match vendor {
+        Vendor::OpenAi => openai::models::encode_model(&openai_entry(&server, name)),
+        Vendor::Anthropic => anthropic::models::encode_model(&anthropic_entry(&server, name)),
+    }))
 }
 
-fn entry(server: &Server, id: String) -> ModelEntry {
-    ModelEntry {
+fn openai_entry(server: &Server, id: String) -> openai::models::ModelEntry {
+    openai::models::ModelEntry {
         id,
         created_s: server.started_s,
         owned_by: "tiergate".to_owned(),
+    }
+}
+
+fn anthropic_entry(server: &Server, id: String) -> anthropic::models::ModelEntry {
+    anthropic::models::ModelEntry {
+        display_name: id.clone(),
+        created_at: clock::rfc3339(server.started_s),
+        id,
     }
 }
 

@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::middleware::from_fn_with_state;
+use axum::routing::MethodRouter;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 
 use super::error::HttpError;
 use super::server::Server;
-use super::{admission, chat_completions, exchange, models, probes};
+use super::surface::{self, Surface};
+use super::{admission, chat, count_tokens, exchange, models, probes};
 
 /// The routes with their layers. A layer stands above those that are added before it.
 pub(super) fn router(server: &Arc<Server>) -> Router {
     let layer = |server: &Arc<Server>| Arc::clone(server);
     let answering = Router::new()
-        .route("/v1/chat/completions", post(chat_completions::complete))
+        .route("/v1/chat/completions", speaks(&surface::CHAT_COMPLETIONS))
+        .route("/v1/messages", speaks(&surface::MESSAGES))
+        .route("/v1/messages/count_tokens", post(count_tokens::count))
         // A place is taken last, so that only a request that will be worked on takes one, and
         // before the body is read, so that the places bound the memory of all bodies together.
         .route_layer(from_fn_with_state(layer(server), admission::place));
@@ -37,4 +41,9 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
         // Whatever is answered, refusals too, has an id and a line in the log.
         .layer(from_fn_with_state(layer(server), exchange::layer))
         .with_state(layer(server))
+}
+
+/// A route on which a conversation is had in this protocol.
+fn speaks(surface: &'static Surface) -> MethodRouter<Arc<Server>> {
+    post(chat::complete).layer(Extension(surface))
 }

@@ -13,13 +13,12 @@ use axum::response::{IntoResponse, Response};
 use domain::{Completion, StreamEvent, TierName};
 use futures_util::stream::unfold;
 use wire::chat::StreamUsage;
-use wire::openai::chat::StreamEncoder;
-use wire::sse::encode_data;
 
-use super::chat_completions::{accepted, head};
+use super::chat::{accepted, head};
 use super::error::HttpError;
 use super::exchange::Exchange;
 use super::facts::tell_tier;
+use super::surface::{Encoder, Surface};
 use super::work::Pending;
 use crate::answer::{Answered, Said};
 
@@ -32,13 +31,14 @@ const WAITING: &str = ": waiting\n\n";
 pub(super) struct Stream {
     pending: Pending,
     exchange: Exchange,
+    surface: &'static Surface,
     usage: StreamUsage,
     /// Who writes.
     tier: Option<TierName>,
     /// What the tier told before it showed anything: it may still fail, and another answer.
     held: Vec<StreamEvent>,
     /// Set when something was shown.
-    encoder: Option<StreamEncoder>,
+    encoder: Option<Box<dyn Encoder>>,
     /// Whether more may be told while it is written.
     is_being_written: bool,
     /// Whether the last event was made.
@@ -55,10 +55,15 @@ enum Next {
 
 impl Stream {
     /// A stream of the answer that is on its way.
-    pub(super) fn new(pending: Pending, exchange: Exchange, usage: StreamUsage) -> Self {
+    pub(super) fn new(
+        pending: Pending,
+        exchange: Exchange,
+        (surface, usage): (&'static Surface, StreamUsage),
+    ) -> Self {
         Self {
             pending,
             exchange,
+            surface,
             usage,
             tier: None,
             held: Vec::new(),
@@ -187,9 +192,10 @@ impl Stream {
         let Some(tier) = &self.tier else {
             unreachable!("who writes is told before what is written")
         };
-        let encoder = self
-            .encoder
-            .get_or_insert_with(|| StreamEncoder::new(head(&self.exchange.id, tier), self.usage));
+        let encoder = self.encoder.get_or_insert_with(|| {
+            let head = head(self.surface, &self.exchange.id, tier.as_str());
+            (self.surface.stream)(head, self.usage)
+        });
         let mut events = String::new();
         encoder.event(event, &mut events);
         events
@@ -210,8 +216,13 @@ impl Stream {
     fn break_off(&mut self, error: &HttpError) -> String {
         self.has_ended = true;
         // No end mark follows, so that nobody takes the answer for whole.
+        let encoder = self.encoder.get_or_insert_with(|| {
+            let head = head(self.surface, &self.exchange.id, "");
+            (self.surface.stream)(head, self.usage)
+        });
+        let (told, status) = error.told();
         let mut events = String::new();
-        encode_data(&error.body().encode(), &mut events);
+        encoder.error(told, status, &mut events);
         events
     }
 }
@@ -222,6 +233,7 @@ mod tests {
     use tokio::sync::{mpsc, oneshot};
     use tokio_util::sync::CancellationToken;
 
+    use super::super::surface;
     use super::*;
 
     /// What is sent when this is told of an answer on its way, and the token that is set when
@@ -233,7 +245,8 @@ mod tests {
         let (end, done) = oneshot::channel();
         let gone = CancellationToken::new();
         let pending = Pending::new(said, done, gone.clone().drop_guard());
-        let stream = Stream::new(pending, Exchange::new(), StreamUsage::NotAsked);
+        let how = (&surface::CHAT_COMPLETIONS, StreamUsage::NotAsked);
+        let stream = Stream::new(pending, Exchange::new(), how);
         let read = async {
             let response = stream.respond().await;
             let status = response.status();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{Message, Prompt, Role, TaskName, TierKind, TierName};
+use domain::{Message, Prompt, Role, TaskName, TierName};
 use ledger::RequestId;
 use wire::chat::{ChatRequest, Extra, RequestedGeneration};
 use wire::fault::{Fault, FaultKind};
@@ -11,6 +11,7 @@ use super::error::HttpError;
 use crate::answer::Request;
 use crate::app::App;
 use crate::ready::ReadyTask;
+use crate::tier::loss;
 
 const AUTO: &str = "auto";
 const TASK: &str = "task:";
@@ -50,7 +51,7 @@ pub(super) fn resolve(
     let task = find(app, &asked.model)?;
     let (prompt, generation, extra) = match &task.task.labels {
         Some(_) => to_label(&task, asked)?,
-        None => to_converse(&task, asked)?,
+        None => to_converse(app, &task, asked)?,
     };
     let request = Request {
         id: id.clone(),
@@ -89,7 +90,7 @@ type Understood = (Prompt, RequestedGeneration, Option<Extra>);
 /// say, for the same reason; what a client says about it makes no difference to a label.
 fn to_label(task: &ReadyTask, asked: ChatRequest) -> Result<Understood, Fault> {
     let name = &task.task.name;
-    let refusal = refusal(&asked);
+    let loss = loss::by_text_alone(&format!("task {name}"), &asked);
     let mut messages = asked.prompt.messages;
     if let Some(index) = messages.iter().position(|it| it.role != Role::User) {
         let role = messages[index].role.as_str();
@@ -117,8 +118,8 @@ fn to_label(task: &ReadyTask, asked: ChatRequest) -> Result<Understood, Fault> {
             rule,
         ));
     }
-    match refusal {
-        Some(refusal) => Err(refusal),
+    match loss {
+        Some(loss) => Err(loss),
         None => Ok((
             task.task.prompt_for(&text),
             RequestedGeneration::default(),
@@ -135,12 +136,9 @@ fn one_text(task: &TaskName) -> String {
 }
 
 /// A conversation: the task's instruction, where it has one, before the messages of the client.
-fn to_converse(task: &ReadyTask, asked: ChatRequest) -> Result<Understood, Fault> {
-    let rungs = task.cascade.rungs().iter();
-    let mut inside = rungs.filter(|it| matches!(it.kind, TierKind::Student | TierKind::Local));
-    let understands = inside.next().is_none();
-    if let Some(refusal) = refusal(&asked).filter(|_| !understands) {
-        return Err(refusal);
+fn to_converse(app: &App, task: &ReadyTask, asked: ChatRequest) -> Result<Understood, Fault> {
+    if let Some(loss) = loss(app, task, &asked) {
+        return Err(loss);
     }
     let mut prompt = asked.prompt;
     let instruction = task.task.instruction();
@@ -148,23 +146,14 @@ fn to_converse(task: &ReadyTask, asked: ChatRequest) -> Result<Understood, Fault
         let instruction = Message::new(Role::System, instruction);
         prompt.messages.insert(0, instruction);
     }
-    let extra = (understands && !asked.extra.is_empty()).then_some(asked.extra);
+    let extra = (!asked.extra.is_empty()).then_some(asked.extra);
     Ok((prompt, asked.generation, extra))
 }
 
-/// What a tier that takes text and nothing beside it would lose of the request.
-fn refusal(asked: &ChatRequest) -> Option<Fault> {
-    if let Some(refusal) = asked.extra.refusal(&asked.prompt) {
-        return Some(refusal);
-    }
-    let rule = "leave it out, or ask for a tier that takes it";
-    if let Some((kind, path)) = asked.prompt.beyond_text() {
-        let found = format!("there is {kind}, and a tier that may answer reads text alone");
-        return Some(unsupported(path, found, rule));
-    }
-    let name = asked.generation.options.beyond_plain()?;
-    let found = "a tier that may answer does not offer it".to_owned();
-    Some(unsupported(name.to_owned(), found, rule))
+/// What any tier that may answer would lose of the request.
+fn loss(app: &App, task: &ReadyTask, asked: &ChatRequest) -> Option<Fault> {
+    let mut rungs = task.cascade.rungs().iter();
+    rungs.find_map(|rung| loss::of(&rung.tier, &app.tiers[&rung.tier], asked))
 }
 
 fn unsupported(path: String, found: String, rule: &str) -> Fault {

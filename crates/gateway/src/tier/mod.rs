@@ -1,6 +1,7 @@
 //! The tiers at work: each kind of place that can answer, behind one way of asking.
 
 pub(crate) mod local;
+pub(crate) mod loss;
 pub(crate) mod remote;
 mod student;
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use domain::{
-    Accumulator, Completion, CompletionTokens, Picodollars, Price, Prompt, PromptTokens,
+    Accumulator, Completion, CompletionTokens, Picodollars, Price, Prompt, PromptTokens, Protocol,
     StreamEvent, TierKind,
 };
 use ledger::{AttemptId, BudgetLimit, Hold, Ledger, LedgerError, NewHold, UnpaidAttempt};
@@ -52,6 +52,11 @@ impl RemoteTier {
 
     pub(crate) fn kind(&self) -> TierKind {
         self.kind
+    }
+
+    /// The protocol that the server speaks.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.client.protocol()
     }
 
     /// The price list, where it has one.
@@ -233,20 +238,31 @@ fn prompt_tokens_max(prompt: &Prompt, extra_bytes: usize) -> PromptTokens {
     PromptTokens(bytes as u64)
 }
 
-/// What sending a prompt to this price list would cost, were it answered with `answer_bytes`:
-/// four bytes a token, which is what English text comes to, and four tokens a message.
+/// The tokens of a prompt, estimated: four bytes a token, which is what English text comes to,
+/// and four tokens a message.
+pub(crate) fn estimated_prompt_tokens(prompt: &Prompt) -> PromptTokens {
+    const FRAME: usize = 4;
+    let messages = prompt.messages.iter();
+    let messages: usize = messages
+        .map(|message| message.size_bytes().div_ceil(BYTES_PER_TOKEN) + FRAME)
+        .sum();
+    let tools = prompt.tools.iter();
+    let tools: usize = tools
+        .map(|tool| tool.size_bytes().div_ceil(BYTES_PER_TOKEN) + FRAME)
+        .sum();
+    PromptTokens((messages + tools) as u64)
+}
+
+/// What English text comes to.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// What sending a prompt to this price list would cost, were it answered with `answer_bytes`.
 pub(crate) fn estimated_cost(
     price: &Price,
     prompt: &Prompt,
     answer_bytes: usize,
 ) -> Option<Picodollars> {
-    const BYTES_PER_TOKEN: usize = 4;
-    const FRAME: usize = 4;
-    let prompt_tokens = prompt
-        .messages
-        .iter()
-        .map(|message| message.size_bytes().div_ceil(BYTES_PER_TOKEN) + FRAME);
-    let prompt_tokens = PromptTokens(prompt_tokens.sum::<usize>() as u64);
+    let prompt_tokens = estimated_prompt_tokens(prompt);
     let completion_tokens = CompletionTokens(answer_bytes.div_ceil(BYTES_PER_TOKEN) as u64);
     let usage = domain::Usage {
         prompt: prompt_tokens,

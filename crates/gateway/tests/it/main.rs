@@ -13,6 +13,7 @@ mod killed;
 mod mirror;
 mod model;
 mod pull;
+mod recorder;
 mod records;
 mod run;
 mod serve;

@@ -50,9 +50,12 @@ impl<'a> Server<'a> {
     }
 
     pub(crate) fn get(&self, path: &str) -> Response {
-        self.send(&format!(
-            "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
-        ))
+        self.send(&get(path, ""))
+    }
+
+    /// Sends JSON to a path, with these headers.
+    pub(crate) fn post(&self, path: &str, body: &Value, headers: &str) -> Response {
+        self.send(&post(path, &body.to_string(), headers))
     }
 
     /// Asks for a completion.
@@ -123,11 +126,21 @@ pub(crate) fn serve(place: &Workplace, listen: &str) -> Command {
     command
 }
 
+/// A request for what is at a path.
+pub(crate) fn get(path: &str, headers: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n")
+}
+
 /// A request for a completion with this body.
 pub(crate) fn chat(body: &str, headers: &str) -> String {
+    post("/v1/chat/completions", body, headers)
+}
+
+/// A request to a path with this body of JSON.
+pub(crate) fn post(path: &str, body: &str, headers: &str) -> String {
     let length = body.len();
     format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
     )
 }
@@ -218,6 +231,26 @@ impl Response {
             .filter(|event| !event.starts_with(':'))
             .map(|event| event.strip_prefix("data: ").unwrap().to_owned())
             .collect()
+    }
+
+    /// Each event of a stream with its name.
+    pub(crate) fn named_events(&self) -> Vec<(String, Value)> {
+        assert_eq!(
+            self.header("content-type"),
+            Some("text/event-stream"),
+            "{self:?}"
+        );
+        let text = self.text();
+        let events = text
+            .split_terminator("\n\n")
+            .filter(|event| !event.starts_with(':'));
+        let read = |event: &str| {
+            let (name, data) = event.split_once('\n').unwrap();
+            let name = name.strip_prefix("event: ").unwrap();
+            let data = data.strip_prefix("data: ").unwrap();
+            (name.to_owned(), serde_json::from_str(data).unwrap())
+        };
+        events.map(read).collect()
     }
 
     /// The chunks of a stream that ended well.

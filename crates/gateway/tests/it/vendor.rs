@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use domain::{Picodollars, Price, TokenRate};
+use standin::journal::Delivered;
 use standin::{AnswerSet, Answers, Pace, RunningStandin, Standin, StandinOptions};
 use tokio::runtime::Runtime;
 
@@ -88,6 +89,13 @@ impl Vendor {
 
     pub(crate) fn requests(&self) -> u64 {
         self.running.as_ref().unwrap().requests()
+    }
+
+    /// How many of its answers were cut off so far.
+    pub(crate) fn cut(&self) -> usize {
+        let bills = standin::journal::read(&self.journal).unwrap();
+        let is_cut = |bill: &&standin::journal::Bill| bill.delivered == Delivered::Cut;
+        bills.iter().filter(is_cut).count()
     }
 
     /// The sections of the tier `frontier` and its price.

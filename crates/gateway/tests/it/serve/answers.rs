@@ -5,7 +5,7 @@ use ledger::AttemptState;
 use serde_json::json;
 
 use super::{and, asks, document, with};
-use crate::server::{Server, attempts, books};
+use crate::server::{Server, attempts, books, get};
 use crate::vendor::{Manner, Vendor};
 use crate::workplace::{MATTERS, Workplace};
 
@@ -146,6 +146,16 @@ fn what_can_be_asked_for_is_listed() {
         server.get("/v1/models/task%3Aclassify").json(),
         list["data"][1]
     );
+    // A client of Anthropic's is told the same in its own form.
+    let version = "anthropic-version: 2023-06-01\r\n";
+    let ask = |path: &str| server.send(&get(path, version));
+    let theirs = ask("/v1/models").json();
+    let names = theirs["data"].as_array().unwrap().iter();
+    let names: Vec<&str> = names.map(|model| model["id"].as_str().unwrap()).collect();
+    assert_eq!(names, ["auto", "task:classify", "tier:llama"]);
+    assert_eq!(theirs["data"][0]["type"], "model");
+    assert_eq!(theirs["has_more"], false);
+    assert_eq!(ask("/v1/models/tier:llama").json(), theirs["data"][2]);
     let response = server.get("/v1/models/gpt-9");
     assert_eq!(
         (response.status, response.code().as_str()),

@@ -1,14 +1,10 @@
 //! Who is let in, and what stays out of the log.
 
 use super::{asks, document, with};
-use crate::server::{Server, chat};
+use crate::server::{Server, chat, get};
 use crate::workplace::Workplace;
 
 const KEY: &str = "authorization: Bearer sk-right-3141\r\n";
-
-fn get(path: &str, headers: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n")
-}
 
 #[test]
 fn only_who_has_a_key_is_let_in() {

@@ -4,8 +4,10 @@ mod answers;
 mod keys;
 mod life;
 mod limits;
+mod messages;
 mod refusals;
 mod streams;
+mod whole_domain;
 
 use serde_json::{Value, json};
 

@@ -1,27 +1,24 @@
-//! `POST /v1/chat/completions`.
-
-use std::sync::Arc;
+//! A conversation in any of the protocols: `POST /v1/chat/completions`, `POST /v1/messages`.
 
 use axum::Extension;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use domain::{Completion, TierName};
 use ledger::RequestId;
-use wire::chat::{AnswerHead, Delivery};
-use wire::openai::chat::{encode_completion, parse_request};
+use wire::chat::{AnswerHead, ChatRequest, Delivery};
 
-use super::admission::Place;
+use super::call::Call;
 use super::error::HttpError;
 use super::exchange::Exchange;
 use super::models::json;
-use super::server::{Server, now_s};
+use super::server::now_s;
 use super::stream::Stream;
+use super::surface::Surface;
 use super::work::{Pending, Work};
 use super::{body, target};
 use crate::answer::{Answered, End};
-use crate::app::App;
 
-/// Answers a request, whole or streamed.
+/// Answers a request of the surface whose route this is.
 ///
 /// # Errors
 /// When the request is wrong, or there is no answer to it.
@@ -29,15 +26,34 @@ use crate::app::App;
 /// # Cancel safety
 /// When dropped midway, as happens when the client hangs up, the work on it ends.
 pub(super) async fn complete(
-    State(server): State<Arc<Server>>,
-    Extension(app): Extension<Arc<App>>,
-    Extension(exchange): Extension<Exchange>,
-    Extension(place): Extension<Place>,
+    call: Call,
+    Extension(surface): Extension<&'static Surface>,
     request: Request,
 ) -> Result<Response, HttpError> {
-    let body = body::read(&server, request).await?;
-    let asked = parse_request(&body)?;
+    let body = body::read(&call.server, request).await?;
+    let asked = (surface.parse)(&body)?;
     drop(body);
+    answer(call, surface, asked).await
+}
+
+/// Answers what was asked, whole or streamed.
+///
+/// # Errors
+/// As [`complete`].
+///
+/// # Cancel safety
+/// As with [`complete`].
+pub(super) async fn answer(
+    call: Call,
+    surface: &'static Surface,
+    asked: ChatRequest,
+) -> Result<Response, HttpError> {
+    let Call {
+        server,
+        app,
+        exchange,
+        place,
+    } = call;
     let (delivery, usage) = (asked.delivery, asked.stream_usage);
     let (task, request) = target::resolve(&app, asked, &exchange.id)?;
     let work = Work {
@@ -48,16 +64,24 @@ pub(super) async fn complete(
     };
     let pending = work.start(&server, delivery, place);
     match delivery {
-        Delivery::Whole => whole(pending, exchange).await,
-        Delivery::Streamed => Ok(Stream::new(pending, exchange, usage).respond().await),
+        Delivery::Whole => whole(pending, exchange, surface).await,
+        Delivery::Streamed => {
+            let stream = Stream::new(pending, exchange, (surface, usage));
+            Ok(stream.respond().await)
+        }
     }
 }
 
-async fn whole(mut pending: Pending, exchange: Exchange) -> Result<Response, HttpError> {
+async fn whole(
+    mut pending: Pending,
+    exchange: Exchange,
+    surface: &Surface,
+) -> Result<Response, HttpError> {
     let answered = pending.done().await?;
     let mut response = match accepted(answered, &exchange.id) {
         Ok((tier, completion)) => {
-            json(encode_completion(&head(&exchange.id, &tier), &completion)).into_response()
+            let head = head(surface, &exchange.id, tier.as_str());
+            json((surface.encode)(&head, &completion)).into_response()
         }
         Err(error) => error.into_response(),
     };
@@ -90,9 +114,9 @@ pub(super) fn accepted(
 
 /// What an answer says of itself: its model is the tier that gave it, by the name under which
 /// the tier can be asked.
-pub(super) fn head(id: &RequestId, tier: &TierName) -> AnswerHead {
+pub(super) fn head(surface: &Surface, id: &RequestId, tier: &str) -> AnswerHead {
     AnswerHead {
-        id: format!("chatcmpl-{id}"),
+        id: format!("{}{id}", surface.id_prefix),
         created_s: now_s(),
         model: format!("tier:{tier}"),
     }
