@@ -9,8 +9,12 @@
 use crate::error::{Parsed, RequestError};
 use crate::gguf::Gguf;
 use crate::tokenizer::{SpecialTokens, TokenId, Tokenizer};
+use crate::tools::{Tool, ToolCall};
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, State, Value, context};
+
+mod json;
 
 /// Who says a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub enum Role {
     User,
     /// The model.
     Assistant,
+    /// A tool that the model called: what came of it.
+    Tool,
 }
 
 impl Role {
@@ -31,25 +37,37 @@ impl Role {
             Self::System => "system",
             Self::User => "user",
             Self::Assistant => "assistant",
+            Self::Tool => "tool",
         }
     }
 }
 
 /// One message of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ChatMessage {
     /// Who says it.
     pub role: Role,
     /// What is said: text, in which no control token is ever found.
     pub content: String,
+    /// The calls of tools that it is; only of the model's own messages.
+    pub tool_calls: Vec<ToolCall>,
 }
 
 impl ChatMessage {
-    /// A message.
+    /// A message of text.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self {
             role,
             content: content.into(),
+            tool_calls: Vec::new(),
+        }
+    }
+
+    /// The model's message that calls tools.
+    pub fn calling(tool_calls: Vec<ToolCall>) -> Self {
+        Self {
+            tool_calls,
+            ..Self::new(Role::Assistant, "")
         }
     }
 }
@@ -61,6 +79,7 @@ pub struct ChatTemplate {
     environment: Result<Environment<'static>, String>,
     bos_token: String,
     eos_token: String,
+    names_tools: bool,
 }
 
 const NAME: &str = "chat_template";
@@ -72,6 +91,8 @@ const FUEL: u64 = 120_000;
 const FUEL_PER_MESSAGE: u64 = 1_000;
 /// Templates copy a message's text a few times.
 const FUEL_PER_CONTENT_BYTE: f64 = 0.25;
+/// Bytes that a template may write as JSON, beside some times those of messages and tools.
+const JSON_BYTES: u64 = 1 << 20;
 
 impl ChatTemplate {
     pub(crate) fn read(
@@ -91,6 +112,7 @@ impl ChatTemplate {
             environment: environment(source).map_err(|error| outside_message(&error)),
             bos_token: name_of(special.bos),
             eos_token: name_of(special.eos),
+            names_tools: source.contains("tools"),
         }))
     }
 
@@ -110,36 +132,95 @@ impl ChatTemplate {
         tokenizer: &Tokenizer,
         messages: &[ChatMessage],
     ) -> Result<Vec<TokenId>, RequestError> {
+        self.encode_with_tools(tokenizer, messages, &[])
+    }
+
+    /// As [`ChatTemplate::encode`], with the tools that the model may call.
+    ///
+    /// # Errors
+    ///
+    /// As [`ChatTemplate::encode`], and where the template knows nothing of tools, or a tool or a
+    /// call contains a control token's name.
+    pub fn encode_with_tools(
+        &self,
+        tokenizer: &Tokenizer,
+        messages: &[ChatMessage],
+        tools: &[Tool],
+    ) -> Result<Vec<TokenId>, RequestError> {
         let fault = |message: String| RequestError::ChatTemplate {
             model: self.model.clone(),
             message,
         };
-        let marks = Marks::absent_from(messages)
+        let tools: Vec<_> = tools.iter().map(Tool::as_json).collect();
+        let calls = messages.iter().flat_map(|message| &message.tool_calls);
+        let calls: Vec<_> = calls.map(ToolCall::as_json).collect();
+        let structured = [&tools[..], &calls[..]].concat();
+        if !structured.is_empty() {
+            self.check_structured(tokenizer, &structured)
+                .map_err(fault)?;
+        }
+        let marks = Marks::absent_from(messages, &structured)
             .ok_or_else(|| fault("the messages use all of Unicode's noncharacters".into()))?;
-        let rendered = self.render(messages, marks).map_err(fault)?;
+        let rendered = self.render((messages, &tools), marks).map_err(fault)?;
         encode_marked(tokenizer, &rendered, marks).map_err(fault)
     }
 
-    fn render(&self, messages: &[ChatMessage], marks: Marks) -> Result<String, String> {
+    /// Whether the template tells the model of tools.
+    pub fn names_tools(&self) -> bool {
+        self.names_tools
+    }
+
+    /// Tools and calls have no marks around them, as templates look into them. In JSON a name is
+    /// whole or not there: what follows a text is a quote.
+    fn check_structured(
+        &self,
+        tokenizer: &Tokenizer,
+        structured: &[serde_json::Value],
+    ) -> Result<(), String> {
+        if !self.names_tools {
+            return Err("it knows nothing of tools; take a model that calls them".to_owned());
+        }
+        let control = |value: &serde_json::Value| {
+            let text = json::dumped(value, None);
+            let found = tokenizer.split_at_control(&text);
+            found.map(|(_, token, _)| tokenizer.decode(&[token]))
+        };
+        match structured.iter().find_map(control) {
+            Some(name) => Err(format!(
+                "a tool or a call of one contains {name}, a control token"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn render(
+        &self,
+        (messages, tools): (&[ChatMessage], &[serde_json::Value]),
+        marks: Marks,
+    ) -> Result<String, String> {
         let mut environment = self.environment.clone()?;
-        let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
+        let of_message = |message: &ChatMessage| {
+            let calls = message.tool_calls.iter().map(ToolCall::as_json);
+            message.content.len() + calls.map(|call| call.to_string().len()).sum::<usize>()
+        };
+        let of_tools: usize = tools.iter().map(|tool| tool.to_string().len()).sum();
+        let bytes = messages.iter().map(of_message).sum::<usize>() + of_tools;
         let fuel = FUEL
-            + FUEL_PER_MESSAGE * messages.len() as u64
+            + FUEL_PER_MESSAGE * (messages.len() + tools.len()) as u64
             + (bytes as f64 * FUEL_PER_CONTENT_BYTE) as u64;
         environment.set_fuel(Some(fuel));
-        let messages: Vec<Value> = messages
-            .iter()
-            .map(|message| {
-                let content = marks.around(&message.content);
-                context! { role => message.role.as_str(), content => content }
-            })
-            .collect();
-        let values = context! {
-            messages,
-            add_generation_prompt => true,
-            bos_token => self.bos_token.as_str(),
-            eos_token => self.eos_token.as_str(),
-        };
+        environment.add_filter("tojson", json::filter(JSON_BYTES + 16 * bytes as u64));
+        let messages: Vec<Value> = messages.iter().map(|it| as_value(it, marks)).collect();
+        let mut values = vec![
+            ("messages", Value::from(messages)),
+            ("add_generation_prompt", true.into()),
+            ("bos_token", self.bos_token.as_str().into()),
+            ("eos_token", self.eos_token.as_str().into()),
+        ];
+        if !tools.is_empty() {
+            values.push(("tools", Value::from(Serde(tools))));
+        }
+        let values = Value::from_pairs(values);
         let rendered = environment
             .get_template(NAME)
             .and_then(|template| template.render(values));
@@ -154,6 +235,17 @@ impl ChatTemplate {
             _ => outside_message(&error),
         })
     }
+}
+
+/// A message as templates see it.
+fn as_value(message: &ChatMessage, marks: Marks) -> Value {
+    let content = marks.around(&message.content);
+    let role = message.role.as_str();
+    if message.tool_calls.is_empty() {
+        return context! { role, content };
+    }
+    let calls: Vec<_> = message.tool_calls.iter().map(ToolCall::as_json).collect();
+    context! { role, content, tool_calls => Value::from(Serde(calls)) }
 }
 
 fn outside_message(error: &Error) -> String {
@@ -231,8 +323,10 @@ struct Marks {
 
 impl Marks {
     /// Noncharacters, which Unicode sets aside for such uses, that no message contains.
-    fn absent_from(messages: &[ChatMessage]) -> Option<Self> {
-        let absent = |c: &char| messages.iter().all(|message| !message.content.contains(*c));
+    fn absent_from(messages: &[ChatMessage], structured: &[serde_json::Value]) -> Option<Self> {
+        let structured: String = structured.iter().map(|it| json::dumped(it, None)).collect();
+        let in_message = |c: char| messages.iter().any(|it| it.content.contains(c));
+        let absent = |c: &char| !in_message(*c) && !structured.contains(*c);
         let mut free = ('\u{fdd0}'..='\u{fdef}').filter(absent);
         Some(Self {
             open: free.next()?,

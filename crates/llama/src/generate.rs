@@ -199,9 +199,8 @@ impl Writing {
         generated.tokens.push(token);
         generated.log_probabilities.push(chosen.log_probability);
         generated.alternatives.push(chosen.alternatives);
-        let ends = model.tokenizer().special();
         let mut ended = true;
-        if Some(token) == ends.eot || Some(token) == ends.eos {
+        if model.tokenizer().ends().any(|end| end == token) {
             generated.finish = FinishReason::EndOfAnswer;
         } else if self.text.push(&self.stream.push(model.tokenizer(), token)) {
             generated.finish = FinishReason::StopText;

@@ -72,8 +72,7 @@ impl GrammarVocabulary {
 }
 
 fn factory(tokenizer: &Tokenizer) -> Result<ParserFactory, String> {
-    let special = tokenizer.special();
-    let ends: Vec<TokenId> = special.eot.into_iter().chain(special.eos).collect();
+    let ends: Vec<TokenId> = tokenizer.ends().collect();
     let first = *ends
         .first()
         .ok_or("the vocabulary has no token that ends a text")?;

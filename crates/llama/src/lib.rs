@@ -51,6 +51,7 @@ mod sampling;
 mod scoring;
 mod session;
 mod tokenizer;
+mod tools;
 
 /// The version of this engine: the same one gives the same bits for the same input.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -71,3 +72,4 @@ pub use sampling::Sampling;
 pub use scoring::{LabelScorer, LabelScores};
 pub use session::{Pooling, Session};
 pub use tokenizer::{PreTokenizer, SpecialIds, SpecialTokens, TextStream, TokenId, Tokenizer};
+pub use tools::{Tool, ToolCall};

@@ -20,6 +20,7 @@ use crate::grammar::GrammarVocabulary;
 use crate::kernels::Instructions;
 use crate::kv_cache::PageShape;
 use crate::tokenizer::{TokenId, Tokenizer};
+use crate::tools::Tool;
 use std::path::Path;
 
 /// A Llama-architecture model from a GGUF file, ready to compute.
@@ -130,12 +131,25 @@ impl Model {
     ///
     /// [`RequestError::NoChatTemplate`], and as [`ChatTemplate::encode`].
     pub fn encode_chat(&self, messages: &[ChatMessage]) -> Result<Vec<TokenId>, RequestError> {
+        self.encode_chat_with_tools(messages, &[])
+    }
+
+    /// As [`Model::encode_chat`], with the tools that the model may call.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::NoChatTemplate`], and as [`ChatTemplate::encode_with_tools`].
+    pub fn encode_chat_with_tools(
+        &self,
+        messages: &[ChatMessage],
+        tools: &[Tool],
+    ) -> Result<Vec<TokenId>, RequestError> {
         let template = self
             .chat_template()
             .ok_or_else(|| RequestError::NoChatTemplate {
                 model: self.name.clone(),
             })?;
-        template.encode(&self.tokenizer, messages)
+        template.encode_with_tools(&self.tokenizer, messages, tools)
     }
 
     /// Whether `tokens` may follow `before` tokens.

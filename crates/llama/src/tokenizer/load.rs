@@ -118,7 +118,7 @@ fn byte_pairs(file: &Gguf<'_>) -> Parsed<Tokenizer> {
         },
         control_names: listed.names_of(CONTROL),
         added_names: listed.names_of(USER_DEFINED),
-        special: special_ids(file, listed.names.len(), false)?,
+        special: special_ids(file, &listed, false)?,
     })
 }
 
@@ -159,7 +159,7 @@ fn sentence_piece(file: &Gguf<'_>) -> Parsed<Tokenizer> {
         encoder: Encoder::SentencePiece(SentencePiece::new(tokens, all_bytes, space_first)),
         control_names: listed.names_of(CONTROL),
         added_names: listed.names_of(USER_DEFINED),
-        special: special_ids(file, listed.names.len(), true)?,
+        special: special_ids(file, &listed, true)?,
     })
 }
 
@@ -298,7 +298,9 @@ fn read_merges(
         .collect()
 }
 
-fn special_ids(file: &Gguf<'_>, vocabulary: usize, add_bos: bool) -> Parsed<SpecialIds> {
+fn special_ids(file: &Gguf<'_>, listed: &Listed, add_bos: bool) -> Parsed<SpecialIds> {
+    let vocabulary = listed.names.len();
+    let control = listed.names_of(CONTROL);
     let id = |name: &str| {
         let key = format!("tokenizer.ggml.{name}");
         match file.usize(&key)? {
@@ -313,7 +315,9 @@ fn special_ids(file: &Gguf<'_>, vocabulary: usize, add_bos: bool) -> Parsed<Spec
     Ok(SpecialIds {
         bos: id("bos_token_id")?,
         eos: id("eos_token_id")?,
-        eot: id("eot_token_id")?,
+        // Many files don't say which these are, but have Llama's names for them.
+        eot: id("eot_token_id")?.or_else(|| control.token("<|eot_id|>")),
+        eom: id("eom_token_id")?.or_else(|| control.token("<|eom_id|>")),
         add_bos: file
             .bool("tokenizer.ggml.add_bos_token")?
             .unwrap_or(add_bos),

@@ -64,6 +64,8 @@ pub struct SpecialIds {
     pub eos: Option<TokenId>,
     /// End of a turn of a conversation.
     pub eot: Option<TokenId>,
+    /// End of a message after which the model's turn goes on when a tool has answered.
+    pub eom: Option<TokenId>,
     /// Whether a plain prompt should begin with `bos`, as the file says.
     pub add_bos: bool,
 }
@@ -197,6 +199,12 @@ impl Tokenizer {
     /// The token that ends an answer: end of turn, or else end of text.
     pub fn end_of_answer(&self) -> Option<TokenId> {
         self.special.eot.or(self.special.eos)
+    }
+
+    /// The tokens that end what a model writes.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = TokenId> {
+        let SpecialIds { eos, eot, eom, .. } = self.special;
+        eot.into_iter().chain(eos).chain(eom)
     }
 
     /// Tokens in the vocabulary.

@@ -14,4 +14,5 @@ mod scoring;
 mod starter;
 mod support;
 mod tokenizer;
+mod tools;
 mod wrong_files;
