@@ -2,19 +2,25 @@
 //!
 //! Each protocol's module has the same pieces under the same names: `parse_request` and
 //! `OutwardRequest::encode` for what goes in, `parse_completion`, `ChunkReader`,
-//! `encode_completion` and `StreamEncoder` for what comes out.
+//! `encode_completion` and `StreamEncoder` for what comes out. [`Form`] and [`ChunkReader`] with
+//! its functions choose among them by protocol.
 
 mod answer;
+mod client;
 mod error;
 mod extra;
 mod outward;
 mod request;
 mod tool;
+mod vendor;
 
 pub use answer::{AnswerHead, DecodeError};
+pub use client::{Form, StreamEncoder};
 pub use error::{ErrorBody, VendorError};
 pub use extra::Extra;
 pub use outward::{Dialect, MaxTokensField, OutwardRequest, Sampling};
+pub use vendor::{ChunkReader, encode_request, parse_completion};
+
 pub use request::{ChatRequest, Delivery, RequestedGeneration, StreamUsage};
 
 pub(crate) use answer::not_the_protocol;

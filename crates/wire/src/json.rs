@@ -75,6 +75,18 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// With this field in place of the one that is there, if there is a value for it.
+    pub(crate) fn with_some_replaced(
+        self,
+        name: &'a str,
+        value: Option<impl Into<Json<'a>>>,
+    ) -> Self {
+        match value {
+            Some(value) => self.replaced(name.into(), value.into()),
+            None => self,
+        }
+    }
+
     /// These fields and then those.
     pub(crate) fn followed_by(mut self, fields: Self) -> Self {
         self.0.extend(fields.0);

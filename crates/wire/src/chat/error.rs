@@ -1,5 +1,6 @@
 //! What went wrong, as our clients are told it and as vendors tell it us.
 
+use domain::Protocol;
 use serde_json::Value;
 
 use crate::fault::{Fault, FaultKind};
@@ -59,6 +60,16 @@ impl ErrorBody {
             .with("error", inner)
             .with_some("request_id", request_id)
             .encode()
+    }
+
+    /// The body in the form of a protocol as JSON, for an answer of this status.
+    #[must_use]
+    pub fn encode_as(&self, protocol: Protocol, status: u16, request_id: &str) -> String {
+        match protocol {
+            Protocol::OpenAiChat | Protocol::OpenAiResponses => self.encode(),
+            Protocol::Anthropic => self.encode_anthropic(status, Some(request_id)),
+            Protocol::Google => self.encode_google(status),
+        }
     }
 
     /// The body in Google's form as JSON, for an answer of this status.

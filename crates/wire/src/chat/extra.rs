@@ -101,6 +101,19 @@ impl Extra {
         crate::json::text(&self.fields).len()
     }
 
+    /// A field, by the name of a field of the request.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        self.fields.get(name)
+    }
+
+    /// The same without a field: one that the program itself has seen to.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.fields.shift_remove(name);
+        self
+    }
+
     /// The fields, for a request of this protocol.
     pub(crate) fn fields(&self, protocol: Protocol) -> Option<&Map<String, Value>> {
         (self.protocol == protocol).then_some(&self.fields)

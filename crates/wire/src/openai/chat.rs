@@ -17,3 +17,8 @@ pub use encode::encode_completion;
 pub use outward::encode_request;
 pub use request::parse_request;
 pub use stream::StreamEncoder;
+
+pub(crate) use message::media_at;
+pub(crate) use options::{read_answer_schema, read_effort};
+pub(crate) use outward::{address, answer_schema, effort};
+pub(crate) use tools::take_function;

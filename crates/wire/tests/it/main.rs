@@ -7,4 +7,5 @@ mod anthropic;
 mod google;
 mod openai_chat;
 mod recorded;
+mod responses;
 mod values;

@@ -102,7 +102,8 @@ macro_rules! readers {
 readers!(
     wire::anthropic::messages::ChunkReader,
     wire::google::generate::ChunkReader,
-    wire::openai::chat::ChunkReader
+    wire::openai::chat::ChunkReader,
+    wire::openai::responses::ChunkReader
 );
 
 /// JSON, to compare it whatever its spaces.

@@ -1,14 +1,15 @@
 //! Outward: the answer as a vendor gives it, whole.
 
 use domain::{
-    Completion, Content, FinishReason, Opaque, Part, Protocol, Reasoning, Signature, TokenChoice,
-    TokenLogprob, ToolCall,
+    Completion, Content, FinishReason, Opaque, Part, Protocol, Reasoning, Signature, TokenLogprob,
+    ToolCall,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::usage::read_usage;
 use crate::chat::{DecodeError, VendorError, not_the_protocol};
+use crate::openai::logprobs::{TokenBody, read_tokens};
 
 const PROTOCOL: Protocol = Protocol::OpenAiChat;
 
@@ -60,15 +61,6 @@ pub(super) struct FunctionBody {
 #[derive(Deserialize)]
 pub(super) struct Logprobs {
     content: Option<Vec<TokenBody>>,
-}
-
-#[derive(Deserialize)]
-struct TokenBody {
-    token: String,
-    logprob: f64,
-    bytes: Option<Vec<u8>>,
-    #[serde(default)]
-    top_logprobs: Vec<TokenBody>,
 }
 
 /// The completion that the body of an answer with status 200 holds. A refusal in words ends with
@@ -159,25 +151,7 @@ pub(super) fn read_seal(extra_content: &Value) -> Option<Signature> {
 
 impl Logprobs {
     pub(super) fn into_tokens(self) -> Vec<TokenLogprob> {
-        let tokens = self.content.unwrap_or_default().into_iter();
-        let read = |mut token: TokenBody| TokenLogprob {
-            top: std::mem::take(&mut token.top_logprobs)
-                .into_iter()
-                .map(TokenBody::into_choice)
-                .collect(),
-            written: token.into_choice(),
-        };
-        tokens.map(read).collect()
-    }
-}
-
-impl TokenBody {
-    fn into_choice(self) -> TokenChoice {
-        TokenChoice {
-            token: self.token,
-            logprob: self.logprob,
-            bytes: self.bytes,
-        }
+        read_tokens(self.content.unwrap_or_default())
     }
 }
 

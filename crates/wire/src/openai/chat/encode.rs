@@ -1,12 +1,11 @@
 //! Inward: the answer as our clients get it, whole.
 
-use domain::{
-    Completion, Content, FinishReason, Part, Protocol, TokenChoice, TokenLogprob, ToolCall,
-};
+use domain::{Completion, Content, FinishReason, Part, Protocol, TokenLogprob, ToolCall};
 
 use super::usage::usage_body;
 use crate::chat::AnswerHead;
-use crate::json::{Fields, Json, list};
+use crate::json::{Fields, Json};
+use crate::openai::logprobs::token_list;
 
 const PROTOCOL: Protocol = Protocol::OpenAiChat;
 
@@ -102,22 +101,10 @@ pub(super) fn logprobs(tokens: &[TokenLogprob]) -> Json<'_> {
     if tokens.is_empty() {
         return Json::Null;
     }
-    let content = tokens.iter().map(|token| {
-        choice(&token.written).with("top_logprobs", list(token.top.iter().map(choice)))
-    });
     Fields::new()
-        .with("content", list(content))
+        .with("content", token_list(tokens))
         .with("refusal", Json::Null)
         .into()
-}
-
-fn choice(choice: &TokenChoice) -> Fields<'_> {
-    let bytes = choice.bytes.as_ref();
-    let bytes = bytes.map(|bytes| list(bytes.iter().map(|&byte| u32::from(byte))));
-    Fields::new()
-        .with("token", &choice.token)
-        .with("logprob", choice.logprob)
-        .with("bytes", bytes.unwrap_or(Json::Null))
 }
 
 /// The finish reason's name. A refusal in words ends as any text does; without words it is one of

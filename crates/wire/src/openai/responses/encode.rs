@@ -1,0 +1,150 @@
+//! Inward: the answer as our clients get it, whole.
+
+use domain::{Completion, Content, FinishReason, Part, Reasoning, TokenLogprob, ToolCall};
+
+use super::PROTOCOL;
+use super::echo::Echo;
+use super::item::{call_item, reasoning_item};
+use super::usage::usage_body;
+use crate::chat::AnswerHead;
+use crate::json::{Fields, Json, list};
+use crate::openai::logprobs::token_list;
+
+/// The whole answer as JSON. The model told is the head's.
+#[must_use]
+pub fn encode_completion(head: &AnswerHead, echo: &Echo, completion: &Completion) -> String {
+    let mut output: Vec<Json<'_>> = Vec::new();
+    let mut logprobs = completion.logprobs.as_slice();
+    for (index, part) in completion.parts.iter().enumerate() {
+        let id = |kind| item_id(head, kind, index as u64);
+        let item = match &part.content {
+            Content::Text(text) => {
+                let said = text_content(text, std::mem::take(&mut logprobs));
+                let said = said.with_beside(part.beside.as_ref(), PROTOCOL);
+                message_item(id("msg"), "completed", Some(said))
+            }
+            Content::Refusal(text) => {
+                message_item(id("msg"), "completed", Some(refusal_content(text)))
+            }
+            Content::ToolCall(call) => {
+                call_of(id("fc"), "completed", call).with_beside(part.beside.as_ref(), PROTOCOL)
+            }
+            Content::Reasoning(reasoning) => {
+                reasoning_of(id("rs"), reasoning).with_beside(part.beside.as_ref(), PROTOCOL)
+            }
+            Content::Opaque(opaque) => Fields::new().with_beside(Some(opaque), PROTOCOL),
+            _ => continue,
+        };
+        output.extend((!item.is_empty()).then(|| Json::from(item)));
+    }
+    let status = status(completion.finish_reason);
+    response(head, echo, status)
+        .with("output", output)
+        .with(
+            "usage",
+            completion
+                .usage
+                .as_ref()
+                .map_or(Json::Null, |usage| usage_body(usage).into()),
+        )
+        .with_beside(completion.beside.as_ref(), PROTOCOL)
+        .encode()
+}
+
+/// What stands at the head of a response in any state.
+pub(super) fn response<'a>(head: &'a AnswerHead, echo: &Echo, status: Status) -> Fields<'a> {
+    let reason = status
+        .incomplete
+        .map(|reason| Fields::new().with("reason", reason));
+    Fields::new()
+        .with("id", &head.id)
+        .with("object", "response")
+        .with("created_at", head.created_s)
+        .with("status", status.name)
+        .with("background", false)
+        .with("error", Json::Null)
+        .with("incomplete_details", reason.map_or(Json::Null, Json::from))
+        .with("model", &head.model)
+        .with_owned(echo.fields())
+}
+
+/// The state of a response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Status {
+    pub(super) name: &'static str,
+    /// Why it is not complete.
+    pub(super) incomplete: Option<&'static str>,
+}
+
+/// The state of a response that ends for this reason.
+pub(super) fn status(reason: FinishReason) -> Status {
+    let incomplete = match reason {
+        FinishReason::Length => Some("max_output_tokens"),
+        FinishReason::ContentFilter => Some("content_filter"),
+        FinishReason::Stop
+        | FinishReason::ToolCalls
+        | FinishReason::Refusal
+        | FinishReason::Pause => None,
+    };
+    let name = match incomplete {
+        Some(_) => "incomplete",
+        None => "completed",
+    };
+    Status { name, incomplete }
+}
+
+/// The name of an item: made of the response's own, so that none has it twice.
+pub(super) fn item_id(head: &AnswerHead, kind: &str, index: u64) -> String {
+    let own = head.id.strip_prefix("resp_").unwrap_or(&head.id);
+    format!("{kind}_{own}_{index}")
+}
+
+pub(super) fn message_item<'a>(
+    id: String,
+    status: &'static str,
+    content: Option<Fields<'a>>,
+) -> Fields<'a> {
+    Fields::new()
+        .with("id", id)
+        .with("type", "message")
+        .with("status", status)
+        .with("role", "assistant")
+        .with("content", list(content))
+}
+
+pub(super) fn text_content<'a>(text: &'a str, logprobs: &'a [TokenLogprob]) -> Fields<'a> {
+    Fields::new()
+        .with("type", "output_text")
+        .with("text", text)
+        .with("annotations", Vec::new())
+        .with("logprobs", token_list(logprobs))
+}
+
+pub(super) fn refusal_content(text: &str) -> Fields<'_> {
+    Fields::new().with("type", "refusal").with("refusal", text)
+}
+
+pub(super) fn call_of<'a>(id: String, status: &'static str, call: &'a ToolCall) -> Fields<'a> {
+    Fields::new()
+        .with("id", id)
+        .with("status", status)
+        .followed_by(call_item(call))
+}
+
+pub(super) fn reasoning_of(id: String, reasoning: &Reasoning) -> Fields<'_> {
+    Fields::new()
+        .with("id", id)
+        .followed_by(reasoning_item(reasoning))
+}
+
+/// A part that is an item by itself.
+pub(super) fn whole_item<'a>(id: String, part: &'a Part) -> Option<Fields<'a>> {
+    let item = match &part.content {
+        Content::Opaque(opaque) => Fields::new().with_beside(Some(opaque), PROTOCOL),
+        Content::Reasoning(reasoning) => {
+            reasoning_of(id, reasoning).with_beside(part.beside.as_ref(), PROTOCOL)
+        }
+        _ => return None,
+    };
+    (!item.is_empty()).then_some(item)
+}
