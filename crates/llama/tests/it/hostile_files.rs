@@ -1,35 +1,11 @@
 //! Files from somebody who means harm: cut off anywhere, with flipped bits, with lengths beyond
 //! everything. Each is an error or a model that computes; none is a panic or a hang.
 
-use crate::support::blocks::Quantised;
 use crate::support::gguf::Stored;
-use crate::support::tiny::{self, Random, Shape};
+use crate::support::hostile::{for_each_mutated, mutated_count, small};
+use crate::support::tiny::Random;
 use llama::Model;
 use std::sync::Arc;
-
-/// As small as the vocabulary allows.
-fn small(stored: Stored) -> Vec<u8> {
-    let dim = match stored {
-        Stored::F32 | Stored::F16 | Stored::BF16 => 8,
-        Stored::Q8_0 => 32,
-        Stored::Blocks(kind) => kind.shape().1,
-    };
-    let shape = Shape {
-        dim,
-        n_layers: 1,
-        n_heads: 2,
-        n_kv_heads: 1,
-        head_dim: 16,
-        // Two heads' values together are what `attn_output` multiplies.
-        value_dim: (dim / 2).max(16),
-        rope_dim: 4,
-        hidden_dim: dim.max(32),
-        rope_freqs: true,
-        stored,
-        ..Shape::default()
-    };
-    tiny::model(&shape).bytes()
-}
 
 /// Opens the file and, where that works, computes with it.
 fn try_out(bytes: &[u8]) -> bool {
@@ -82,38 +58,10 @@ fn flipped_bits() {
     assert!((100..5900).contains(&opened), "{opened} of 6000 opened");
 }
 
-/// Files of all formats with flipped bits, bytes cut out, put in and copied elsewhere, and numbers
-/// beyond everything. `MUTATED_FILES` says how many.
 #[test]
 fn mutated_files_of_all_formats() {
-    let count = std::env::var("MUTATED_FILES").map_or(3000, |count| count.parse().unwrap());
-    let stored = [Stored::F32, Stored::BF16, Stored::Q8_0]
-        .into_iter()
-        .chain(Quantised::ALL.map(Stored::Blocks));
-    let wholes: Vec<Vec<u8>> = stored.map(small).collect();
-    let mut random = Random(10);
-    let mut opened = 0;
-    for round in 0..count {
-        let mut bytes = wholes[round % wholes.len()].clone();
-        let header = bytes.len().min(14_000);
-        for _ in 0..=random.below(4) {
-            let at = random.below(header.min(bytes.len() - 8));
-            match random.below(5) {
-                0 => bytes[at] ^= 1 << random.below(8),
-                1 => bytes[at] = random.below(256) as u8,
-                2 => drop(bytes.drain(at..at + 1 + random.below(7))),
-                3 => {
-                    let from = random.below(bytes.len() - 16);
-                    bytes.copy_within(from..from + 8, at);
-                }
-                _ => {
-                    let n = u64::MAX >> random.below(64);
-                    bytes[at..at + 8].copy_from_slice(&n.to_le_bytes());
-                }
-            }
-        }
-        opened += usize::from(try_out(&bytes));
-    }
+    let (mut opened, count) = (0, mutated_count());
+    for_each_mutated(count, |bytes| opened += usize::from(try_out(bytes)));
     assert!(
         (count / 50..count).contains(&opened),
         "{opened} of {count} opened"

@@ -3,5 +3,6 @@
 
 pub(crate) mod blocks;
 pub(crate) mod gguf;
+pub(crate) mod hostile;
 pub(crate) mod reference;
 pub(crate) mod tiny;
