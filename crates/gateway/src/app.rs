@@ -2,7 +2,7 @@
 //! order at the end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
 use domain::{TaskName, TierKind, TierName};
@@ -32,6 +32,8 @@ pub(crate) struct App {
     pub(crate) ledger: Ledger,
     pub(crate) tiers: BTreeMap<TierName, Tier>,
     pub(crate) tasks: BTreeMap<TaskName, Arc<ReadyTask>>,
+    /// Those that have taken the place of one of `tasks` since the start.
+    renewed: RwLock<BTreeMap<TaskName, Arc<ReadyTask>>>,
     pub(crate) metrics: Metrics,
     /// Told when an answer was chosen to be audited.
     pub(crate) audit_chosen: Notify,
@@ -148,6 +150,7 @@ impl App {
             ledger,
             tiers,
             tasks: ready,
+            renewed: RwLock::default(),
             metrics: Metrics::new(),
             audit_chosen: Notify::new(),
         };
@@ -165,6 +168,18 @@ impl App {
             }
         }
         Ok(())
+    }
+
+    /// The task of this name as it is answered now.
+    pub(crate) fn task(&self, name: &TaskName) -> Option<Arc<ReadyTask>> {
+        let renewed = self.renewed.read().unwrap_or_else(PoisonError::into_inner);
+        renewed.get(name).or_else(|| self.tasks.get(name)).cloned()
+    }
+
+    /// Has a task answered so from the next request on.
+    pub(crate) fn put(&self, task: ReadyTask) {
+        let mut renewed = self.renewed.write().unwrap_or_else(PoisonError::into_inner);
+        renewed.insert(task.task.name.clone(), Arc::new(task));
     }
 
     /// The tier of this name with the task that asks it alone.
@@ -188,7 +203,10 @@ impl App {
 
 /// A task's standing in the light of what its certificate's audits have shown, and how it is
 /// watched from now on.
-async fn watched(
+///
+/// # Errors
+/// When the folder's key or the ledger can't be read or written.
+pub(crate) async fn watched(
     config: &Config,
     task: &TaskConfig,
     standing: Standing,

@@ -39,6 +39,9 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Show what was spent, and what all-frontier would have cost.
     Ledger(LedgerArgs),
+    /// A task's students: what they were taught, and which one is in use.
+    #[command(subcommand)]
+    Student(crate::student::StudentCommand),
     /// What tasks were asked and answered, where they keep it: export, label, forget.
     #[command(subcommand)]
     Records(crate::records::RecordsCommand),

@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::batch::input::Input;
 use crate::config::{Config, RecordsSource, TaskConfig};
+use crate::student::shelf::Shelf;
 use crate::terminal;
 use crate::tier::Tier;
 use crate::tier::local::identity;
@@ -73,14 +74,39 @@ pub(crate) async fn learned(
     let records = read(source, labels).with_context(|| format!("tasks.{name}.records"))?;
     let key = key(config, task, &records)?;
     let folder = config.data_dir.join("learned").join(name.as_str());
-    if let Some(learned) = stored::read(&folder, key, labels) {
-        return Ok(Some(learned));
+    let mut learned = match stored::read(&folder, key, labels) {
+        Some(learned) => learned,
+        None => {
+            let learned = learn(task, labels, tiers, &records, key).await;
+            let learned = learned.with_context(|| {
+                format!("tasks.{name}: nothing can be learned from the records")
+            })?;
+            stored::write(&folder, &learned)?;
+            learned
+        }
+    };
+    // One that was taught since takes the place of the one from the file.
+    if let Some(taught) = Shelf::of(config, name).student(key, labels) {
+        learned.student = Some(taught);
     }
-    let learned = learn(task, labels, tiers, &records, key)
-        .await
-        .with_context(|| format!("tasks.{name}: nothing can be learned from the records"))?;
-    stored::write(&folder, &learned)?;
     Ok(Some(learned))
+}
+
+/// A task's own labelled records, and the key of what its student is shaped by.
+///
+/// # Errors
+/// When they can't be read.
+pub(crate) fn own(
+    config: &Config,
+    task: &TaskConfig,
+) -> anyhow::Result<Option<(Vec<Labelled>, [u8; 32])>> {
+    let (Some(source), Some(labels)) = (&task.records, &task.task.labels) else {
+        return Ok(None);
+    };
+    let name = &task.task.name;
+    let records = read(source, labels).with_context(|| format!("tasks.{name}.records"))?;
+    let key = key(config, task, &records)?;
+    Ok(Some((records, key)))
 }
 
 /// What a judged tier made of the records: a score for each, in their order.
@@ -169,7 +195,10 @@ fn computed<T>(task: &TaskConfig, records: &[Labelled], compute: impl FnOnce() -
 }
 
 /// A student of these examples, with the options that suit them.
-fn train(
+///
+/// # Errors
+/// When they are too few.
+pub(crate) fn train(
     labels: &Labels,
     examples: &[Example<'_>],
 ) -> Result<(StudentOptions, Student), TrainError> {
@@ -298,7 +327,14 @@ fn labelled(
 }
 
 /// SHA-256 over everything that shapes what is learned.
-fn key(config: &Config, task: &TaskConfig, records: &[Labelled]) -> anyhow::Result<[u8; 32]> {
+///
+/// # Errors
+/// When a model's file can't be read.
+pub(crate) fn key(
+    config: &Config,
+    task: &TaskConfig,
+    records: &[Labelled],
+) -> anyhow::Result<[u8; 32]> {
     let mut hash = Sha256::new();
     hash.update(env!("CARGO_PKG_VERSION"));
     hash.update(task.fingerprint(config));

@@ -28,6 +28,7 @@ mod reference;
 mod signal;
 mod simulation;
 mod spend;
+mod student;
 mod sufficiency;
 mod terminal;
 mod tier;
@@ -73,6 +74,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ledger(args) => spend::command(&args),
         Command::Eval(args) => eval::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Sufficiency(args) => sufficiency::command(&args),
+        Command::Student(command) => student::run(&command),
         Command::Records(command) => records::run(&command),
         Command::Model(command) => model::run(command),
     }

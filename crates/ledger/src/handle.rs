@@ -13,6 +13,7 @@ use crate::holds::{self, Hold, NewHold};
 use crate::ids::{JobId, Timestamp};
 use crate::items::{self, ItemCounts};
 use crate::jobs::{self, JobSpec, OpenedJob};
+use crate::lessons::{self, Lesson};
 use crate::monitors::{self, Advance, Monitored, NewMonitor};
 use crate::reader::Reader;
 use crate::records::{self, Correction, Forgetting, Labelled};
@@ -242,6 +243,19 @@ impl Ledger {
                 records::label(books, (task, corrections), (advance, *at))
             },
             |_, labelled| labelled,
+        )
+        .await
+    }
+
+    /// Books a lesson that a task's student was given.
+    ///
+    /// # Errors
+    /// When the books can't be written.
+    pub async fn book_lesson(&self, task: TaskName, lesson: Lesson) -> Result<(), LedgerError> {
+        self.call(
+            (task, lesson),
+            |books, (task, lesson)| lessons::book(books, task, lesson),
+            |_, ()| (),
         )
         .await
     }

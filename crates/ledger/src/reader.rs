@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use domain::TaskName;
+use domain::{TaskName, TierName};
 use rusqlite::Connection;
 
 use crate::audits::{self, AuditLine, AuditTally};
@@ -10,6 +10,7 @@ use crate::budgets::{self, Balance};
 use crate::error::{Fault, LedgerError};
 use crate::ids::{JobId, RequestId};
 use crate::items::{self, ItemCounts, JobResults};
+use crate::lessons::{self, Lesson};
 use crate::monitors::{self, Finding, Monitored};
 use crate::records::{self, KeptRecord, RecordCounts, RecordQuery, Records};
 use crate::report::{self, AttemptLine, SpendLine, TaskDecisions, TimeRange};
@@ -162,6 +163,23 @@ impl Reader {
     /// When the file can't be read.
     pub fn audits_awaiting_person(&self, task: &TaskName) -> Result<Vec<RequestId>, LedgerError> {
         self.read(|connection| audits::awaiting_person(connection, task))
+    }
+
+    /// The lessons that a task's student was given, in their order.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn lessons(&self, task: &TaskName) -> Result<Vec<Lesson>, LedgerError> {
+        self.read(|connection| lessons::all(connection, task))
+    }
+
+    /// How many kept records of a task have a right answer: a person's, an audit's, or that of
+    /// the tier whose answers count as right.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn labels_known(&self, task: &TaskName, reference: &TierName) -> Result<u64, LedgerError> {
+        self.read(|connection| lessons::labels_known(connection, task, reference))
     }
 
     /// Adds everything up again and gives back what doesn't agree: nothing, where the books are

@@ -20,7 +20,7 @@ const STATEMENTS_KEPT: usize = 64;
 
 /// Each step brings the schema from its index to the next version; a step that was ever released
 /// is never changed.
-const MIGRATIONS: &[&str] = &[FIRST, RECORDS, AUDITS];
+const MIGRATIONS: &[&str] = &[FIRST, RECORDS, AUDITS, LESSONS];
 
 /// `attempts`, `debits`, `entries` and `decisions` are written once. `open_holds` and `balances`
 /// are sums over them, kept so that a hold costs the same however long the books are;
@@ -221,6 +221,24 @@ const AUDITS: &str = "
            EXISTS (SELECT 1 FROM audits u WHERE u.ask = a.request) AS is_audit
     FROM attempts a
     LEFT JOIN entries e ON e.attempt = a.id AND e.kind <> 'keep';
+";
+
+/// What students were taught.
+const LESSONS: &str = "
+    CREATE TABLE lessons (
+        id           INTEGER PRIMARY KEY AUTOINCREMENT,
+        task         TEXT NOT NULL,
+        at           INTEGER NOT NULL,
+        labels       INTEGER NOT NULL,
+        taught       INTEGER NOT NULL,
+        proof        INTEGER NOT NULL,
+        share_before REAL NOT NULL,
+        share_after  REAL NOT NULL,
+        seconds      REAL NOT NULL,
+        student      TEXT,
+        certificate  TEXT,
+        CHECK ((student IS NULL) = (certificate IS NULL))
+    ) STRICT;
 ";
 
 const COUNT_OF_TABLES: &str = "SELECT COUNT(*) FROM sqlite_schema";

@@ -89,11 +89,9 @@ impl Auditor {
     }
 
     fn watched(&self) -> Vec<(TaskName, Arc<ReadyTask>)> {
-        let tasks = self.app.tasks.iter();
-        let watched = tasks.filter(|(_, task)| task.watch.is_some());
-        watched
-            .map(|(name, task)| (name.clone(), Arc::clone(task)))
-            .collect()
+        let tasks = self.app.tasks.keys();
+        let tasks = tasks.filter_map(|name| Some((name.clone(), self.app.task(name)?)));
+        tasks.filter(|(_, task)| task.watch.is_some()).collect()
     }
 
     /// Works on some audits; how many there were.
@@ -121,7 +119,7 @@ impl Auditor {
 
     /// Asks the auditor and books what came of it.
     async fn one(&self, due: DueAudit) -> Result<(), LedgerError> {
-        let Some(task) = self.app.tasks.get(&due.task) else {
+        let Some(task) = self.app.task(&due.task) else {
             return Ok(());
         };
         let Some(watch) = &task.watch else {
@@ -138,7 +136,7 @@ impl Auditor {
         };
         let moved = self.app.ledger.end_audit(end, watch::advance()).await?;
         if let Some(monitored) = moved {
-            note(&self.app, task, watch, &monitored);
+            note(&self.app, &task, watch, &monitored);
         }
         Ok(())
     }

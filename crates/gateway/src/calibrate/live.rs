@@ -5,11 +5,11 @@
 //! thinned out by lot until each had the chance of the unlikeliest. What is left is a plain random
 //! sample of the traffic, and everything that is proven on records is proven on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Context as _, bail};
 use domain::{Labels, TierName};
-use ledger::{KeptRecord, Reader, RecordOrder, RecordQuery, RecordsOnly};
+use ledger::{KeptRecord, Reader, RecordOrder, RecordQuery, RecordsOnly, TimeRange, Timestamp};
 use routing::random::Random;
 use sha2::{Digest as _, Sha256};
 
@@ -18,7 +18,9 @@ use crate::app::ledger_file;
 use crate::certificate::Reference;
 use crate::cli::CalibrateArgs;
 use crate::config::{Config, TaskConfig};
+use crate::learn;
 use crate::records::content::Content;
+use crate::student::shelf::Shelf;
 use crate::terminal::count;
 
 /// What is known of a request.
@@ -33,12 +35,86 @@ enum Known {
     Unwatched,
 }
 
-struct Row {
-    text: String,
+/// A request whose right answer is known.
+pub(crate) struct Row {
+    pub(crate) text: String,
+    pub(crate) at: Timestamp,
+    /// The reference's answer.
+    pub(crate) label: usize,
+    /// A person's, where there is one.
+    pub(crate) gold: Option<usize>,
     probability: f64,
-    label: usize,
     /// For the lot by which it stays.
     lot: f64,
+    half: f64,
+}
+
+impl Row {
+    /// Whether it belongs to the half that teaches students, and so can't certify any.
+    pub(crate) fn teaches(&self) -> bool {
+        self.half < 0.5
+    }
+}
+
+/// What the ledger knows.
+pub(crate) struct Gathered {
+    pub(crate) rows: Vec<Row>,
+    floors: BTreeMap<TierName, f64>,
+    missing: usize,
+    unwatched: usize,
+    /// When the last answer was kept without being watched.
+    pub(crate) unwatched_until: Option<Timestamp>,
+}
+
+/// The requests of a time whose right answer is known.
+///
+/// # Errors
+/// When the ledger can't be read.
+pub(crate) fn gather(
+    reader: &Reader,
+    task: &TaskConfig,
+    (range, labels, reference): (TimeRange, &Labels, &Reference),
+) -> anyhow::Result<Gathered> {
+    let query = RecordQuery {
+        task: task.task.name.clone(),
+        range,
+        only: RecordsOnly::All,
+        order: RecordOrder::OldestFirst,
+    };
+    let mut gathered = Gathered {
+        rows: Vec::new(),
+        floors: BTreeMap::new(),
+        missing: 0,
+        unwatched: 0,
+        unwatched_until: None,
+    };
+    for record in reader.records(&query)? {
+        let record = record?;
+        let content: Content = serde_json::from_str(&record.content)
+            .with_context(|| format!("the record of request {} is damaged", record.request))?;
+        match known(reader, (&record, &content), labels, reference)? {
+            Known::Right(probability, label) => {
+                raise(&mut gathered.floors, &content, reference)?;
+                let gold = record.gold.as_deref();
+                gathered.rows.push(Row {
+                    lot: lot("thinned out", &record.request.0),
+                    half: lot("half", &record.request.0),
+                    gold: gold.and_then(|gold| labels.parse(gold)),
+                    at: record.at,
+                    text: record.text,
+                    probability,
+                    label,
+                });
+            }
+            Known::Not => {}
+            Known::Missing => gathered.missing += 1,
+            Known::Unwatched => {
+                gathered.unwatched += 1;
+                gathered.unwatched_until = Some(record.at);
+            }
+        }
+    }
+    Ok(gathered)
 }
 
 /// The records of the days that are named.
@@ -53,56 +129,38 @@ pub(super) fn read(
 ) -> anyhow::Result<Read> {
     let name = &task.task.name;
     let reader = Reader::open(&ledger_file(config))?;
-    let query = RecordQuery {
-        task: name.clone(),
-        range: args.days.range()?,
-        only: RecordsOnly::All,
-        order: RecordOrder::OldestFirst,
-    };
-    let labels = labels(task)?;
-    let (mut rows, mut missing, mut unwatched) = (Vec::new(), 0, 0);
-    let mut floors = BTreeMap::new();
-    for record in reader.records(&query)? {
-        let record = record?;
-        let content: Content = serde_json::from_str(&record.content)
-            .with_context(|| format!("the record of request {} is damaged", record.request))?;
-        match known(&reader, (&record, &content), labels, reference)? {
-            Known::Right(probability, label) => {
-                raise(&mut floors, &content, reference)?;
-                rows.push(Row {
-                    lot: lot(&record.request.0),
-                    text: record.text,
-                    probability,
-                    label,
-                });
-            }
-            Known::Not => {}
-            Known::Missing => missing += 1,
-            Known::Unwatched => unwatched += 1,
-        }
-    }
-    if unwatched > 0 {
+    let which = (args.days.range()?, labels(task)?, reference);
+    let mut gathered = gather(&reader, task, which)?;
+    if gathered.unwatched > 0 {
         bail!(
             "{} answers of these days were kept without being watched, so that what is known of \
              the others is no fair sample; name days with --since on which audits were at work",
-            count(unwatched)
+            count(gathered.unwatched)
         );
     }
-    if rows.is_empty() {
+    // What the student has learned from proves nothing about it.
+    if let Some((own, key)) = learn::own(config, task)? {
+        let own: HashSet<&str> = own.iter().map(|record| record.text.trim()).collect();
+        let is_taught = Shelf::of(config, name).in_use(key) > 0;
+        gathered
+            .rows
+            .retain(|row| !(own.contains(row.text.trim()) || is_taught && row.teaches()));
+    }
+    if gathered.rows.is_empty() {
         bail!(
             "the ledger knows of no request of {name} what is right of it; it needs audits, and \
              records that are kept: audit = {{ share = 0.02 }} and records = {{ keep = true }}"
         );
     }
-    let known = rows.len();
-    let (texts, gold) = thinned(rows).into_iter().unzip();
+    let known = gathered.rows.len();
+    let (texts, gold) = thinned(gathered.rows).into_iter().unzip();
     Ok(Read {
         texts,
         gold: Some(gold),
         live: Some(Live {
-            floors,
+            floors: gathered.floors,
             known,
-            unknown: missing,
+            unknown: gathered.missing,
         }),
     })
 }
@@ -160,16 +218,16 @@ fn raise(
     Ok(())
 }
 
-/// A number in `0.0..1.0` that depends on the request's id alone.
-fn lot(request: &str) -> f64 {
-    let hash = Sha256::digest(format!("thinned out: {request}"));
+/// A number in `0.0..1.0` that depends on the request's id alone, another for each purpose.
+fn lot(purpose: &str, request: &str) -> f64 {
+    let hash = Sha256::digest(format!("{purpose}: {request}"));
     let seed = hash.iter().take(8);
     let seed = seed.fold(0_u64, |seed, byte| seed << 8 | u64::from(*byte));
     Random::new(seed).unit()
 }
 
 /// The rows that stay, when each had the chance of the unlikeliest.
-fn thinned(rows: Vec<Row>) -> Vec<(String, usize)> {
+pub(crate) fn thinned(rows: Vec<Row>) -> Vec<(String, usize)> {
     let lowest = rows.iter().map(|row| row.probability);
     let lowest = lowest.fold(1.0, f64::min);
     rows.into_iter()
@@ -195,7 +253,10 @@ mod tests {
             if random.unit() < probability {
                 let id = format!("r{index}");
                 rows.push(Row {
-                    lot: lot(&id),
+                    lot: lot("thinned out", &id),
+                    half: 0.0,
+                    gold: None,
+                    at: Timestamp::from_unix_ms(0),
                     text: id,
                     probability,
                     label,

@@ -10,6 +10,7 @@
 use domain::{TierKind, TierName};
 use routing::certificate::{Goal, Proof};
 use routing::random::Random;
+use routing::student::Student;
 use routing::threshold::Scored;
 
 use super::claims::{Claims, Part};
@@ -65,13 +66,13 @@ impl MeasuredTier {
     }
 }
 
-/// Asks the tiers one after the other and certifies each.
+/// Asks the tiers one after the other, the student being this one, and certifies each.
 ///
 /// # Errors
 /// When a tier answers none of the records.
 pub(super) async fn measure(
     app: &App,
-    task: &TaskConfig,
+    (task, student): (&TaskConfig, Option<&Student>),
     sample: &Sample,
     goal: Goal,
 ) -> anyhow::Result<Measured> {
@@ -85,7 +86,7 @@ pub(super) async fn measure(
     let mut kept = vec![None; sample.records.len()];
     let mut tiers = Vec::new();
     for (index, tier) in names.into_iter().enumerate() {
-        let answers = ask(app, task, &tier, sample, &left).await?;
+        let answers = ask(app, (task, student), &tier, sample, &left).await?;
         let ladder = ladder.as_ref().filter(|_| index == 0);
         let own = |record: &usize| ladder.is_some() || parts[*record] == index - on_all;
         let records: Vec<usize> = (0..parts.len()).filter(own).collect();
@@ -146,7 +147,7 @@ fn parts(n_records: usize, n_parts: usize) -> Vec<usize> {
 /// in production.
 async fn ask(
     app: &App,
-    task: &TaskConfig,
+    who: (&TaskConfig, Option<&Student>),
     name: &TierName,
     sample: &Sample,
     left: &[usize],
@@ -154,7 +155,7 @@ async fn ask(
     let texts = left
         .iter()
         .map(|&record| sample.records[record].text.as_str());
-    let answers = asking::inside(app, task, name, texts).await?;
+    let answers = asking::inside_with(app, who, name, texts).await?;
     let answered = left.iter().zip(answers);
     Ok(answered
         .filter_map(|(&record, answer)| Some((record, answer?)))

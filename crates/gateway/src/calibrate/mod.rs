@@ -7,12 +7,13 @@
 mod claims;
 mod curves;
 mod ladder;
-mod live;
+pub(crate) mod live;
 mod measure;
 mod page;
 mod plot;
 pub(crate) mod records;
 mod report;
+pub(crate) mod taught;
 mod words;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use domain::{TaskName, TierName};
 use routing::certificate::Goal;
+use routing::student::Student;
 
 use self::measure::{Measured, measure};
 use self::records::Sample;
@@ -85,8 +87,17 @@ async fn calibrate(
     let app = App::start_to_certify(config, name, &tiers).await?;
     let task = &app.config.tasks[name];
     let sample = Sample::new(&app, task, read, &reference).await?;
-    let measured = measure(&app, task, &sample, goal).await?;
-    let certificate = certified(&app, &sample, &measured, goal, reference)?;
+    let ready = &app.tasks[name];
+    if args.from_audits && reference == Reference::Gold && ready.standing.certificate().is_none() {
+        bail!(
+            "audits by persons tell of the answers that were kept, and whoever gave them has \
+             changed since: {}; give labelled --records",
+            ready.standing.in_words()
+        );
+    }
+    let student = ready.student.as_ref();
+    let measured = measure(&app, (task, student), &sample, goal).await?;
+    let certificate = certified(&app, (&sample, student), &measured, (goal, reference))?;
     let folder = &app.config.certificates;
     let public_key = certificate::write(folder, &certificate)?;
     let report = Report::new(&app, &certificate, &sample, &measured);
@@ -142,15 +153,14 @@ fn reference(config: &Config, name: &TaskName, tier: Option<&str>) -> anyhow::Re
 
 fn certified(
     app: &App,
-    sample: &Sample,
+    (sample, student): (&Sample, Option<&Student>),
     measured: &Measured,
-    goal: Goal,
-    reference: Reference,
+    (goal, reference): (Goal, Reference),
 ) -> anyhow::Result<Certificate> {
     let task = &app.config.tasks[&sample.task];
     let circumstances = Circumstances {
         config: &app.config,
-        student: app.tasks[&sample.task].student.as_ref(),
+        student,
         tiers: Some(&app.tiers),
     };
     Ok(Certificate {

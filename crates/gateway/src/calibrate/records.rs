@@ -14,6 +14,7 @@ use crate::cli::CalibrateArgs;
 use crate::config::{Config, RecordsSource, TaskConfig, Tier};
 use crate::learn::{self, Labelled};
 use crate::reference::asked;
+use crate::student::shelf::Shelf;
 use crate::terminal::count;
 
 /// What was read: the texts, with their right answers where these are known.
@@ -35,10 +36,10 @@ pub(super) struct Live {
 }
 
 /// Records with the label that counts as right.
-pub(super) struct Sample {
+pub(crate) struct Sample {
     pub(super) task: TaskName,
     pub(super) labels: Labels,
-    pub(super) records: Vec<Labelled>,
+    pub(crate) records: Vec<Labelled>,
     /// Records that the reference gave no label to; they are left out.
     pub(super) without_reference: usize,
     /// What the reference was paid.
@@ -61,9 +62,7 @@ pub(super) fn read(
 ) -> anyhow::Result<Read> {
     let labels = labels(task)?;
     let Some(path) = &args.records else {
-        let read = live::read(args, config, task, reference)?;
-        refuse_learned(config, task, read.texts.iter().map(String::as_str))?;
-        return Ok(read);
+        return live::read(args, config, task, reference);
     };
     let own = task.records.as_ref();
     let text = || own.map_or(&task.text_field, |own| &own.text).clone();
@@ -144,9 +143,16 @@ pub(crate) fn refuse_learned<'a>(
     let name = &task.task.name;
     let learned =
         learn::read(source, labels(task)?).with_context(|| format!("tasks.{name}.records"))?;
+    let texts: Vec<&str> = texts.collect();
+    let key = learn::key(config, task, &learned)?;
+    let taught = Shelf::of(config, name).learned_from(key, texts.iter().copied());
     let learned: HashSet<&str> = learned.iter().map(|record| record.text.trim()).collect();
     let n_texts = texts.len();
-    let shared = texts.filter(|text| learned.contains(text.trim())).count();
+    let shared = texts
+        .iter()
+        .filter(|text| learned.contains(text.trim()))
+        .count();
+    let shared = shared.max(taught);
     if shared > 0 {
         bail!(
             "the student learned from {} of these {} texts, so they can prove nothing about it; \

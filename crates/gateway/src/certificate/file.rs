@@ -140,6 +140,16 @@ pub(crate) fn read(folder: &Path, task: &TaskName) -> Result<Certificate, Certif
 /// # Errors
 /// When the key can't be made or a file can't be written.
 pub(crate) fn write(folder: &Path, certificate: &Certificate) -> anyhow::Result<String> {
+    let text = encode(folder, certificate)?;
+    replace(&path(folder, &certificate.task), text.as_bytes())?;
+    Ok(SigningKey::open_or_make(folder)?.public())
+}
+
+/// A certificate's file as text, signed with a folder's key.
+///
+/// # Errors
+/// When the key can't be made.
+pub(crate) fn encode(folder: &Path, certificate: &Certificate) -> anyhow::Result<String> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("the folder {} can't be made", folder.display()))?;
     let key = SigningKey::open_or_make(folder)?;
@@ -150,11 +160,7 @@ pub(crate) fn write(folder: &Path, certificate: &Certificate) -> anyhow::Result<
         claim,
     };
     let text = serde_json::to_string_pretty(&file).context("a certificate can't be encoded")?;
-    replace(
-        &path(folder, &certificate.task),
-        format!("{text}\n").as_bytes(),
-    )?;
-    Ok(file.public_key)
+    Ok(format!("{text}\n"))
 }
 
 /// The name of a certificate: SHA-256 of what it claims, as hexadecimal digits.

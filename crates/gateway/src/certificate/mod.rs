@@ -20,7 +20,7 @@ use crate::clock::date_of;
 use crate::config::{Config, TaskConfig};
 use crate::terminal::{count, percent_short};
 
-pub(crate) use self::file::{audit_key, id, read, write};
+pub(crate) use self::file::{audit_key, encode, id, read, write};
 pub(crate) use self::provenance::{Circumstances, may_be_reference, meaning, now};
 
 /// What the answers were compared with.

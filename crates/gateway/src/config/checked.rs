@@ -69,6 +69,7 @@ impl Config {
         for task in self.tasks.values_mut() {
             task.keep_days = None;
             task.audit = None;
+            task.learn_every = None;
         }
     }
 
@@ -229,6 +230,9 @@ pub(crate) struct TaskConfig {
     /// How many accepted answers are asked again; only with a certificate, and never of a
     /// restricted text.
     pub(crate) audit: Option<Audit>,
+    /// How many new right answers make a lesson for the student; `None` where it doesn't go on
+    /// learning. Only with a student, a certificate and records that are kept.
+    pub(crate) learn_every: Option<u64>,
     /// Indices of the labels that call for attention; some but not all of them for a task of
     /// kind flag, otherwise empty.
     pub(crate) flagged: Vec<usize>,

@@ -251,6 +251,8 @@ pub(super) struct RawTask {
     /// How many of the accepted answers are asked again, to see whether the task's certificate
     /// still holds. Without it nobody watches the certificate.
     pub(super) audit: Option<RawAudit>,
+    /// Whether the task's student goes on learning from what becomes known while it works.
+    pub(super) learn: Option<RawLearn>,
     /// The most tokens that a tier may write for one document; for models that reason it
     /// includes the reasoning. The money held for a paid attempt is computed from it.
     ///
@@ -380,4 +382,23 @@ pub(super) struct RawAudit {
     /// Default: the tier that the certificate was proven against; without one a person, whose
     /// audits wait for `tiergate records label`.
     pub(super) by: Option<String>,
+}
+
+/// `learn` in a task with a student and a certificate that was proven against another tier:
+/// `{ online = true }`. It learns from `records` that are kept.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawLearn {
+    /// Whether `tiergate serve` teaches the student anew, in the background: from the right answers
+    /// that persons gave first, and from what the tier that the certificate was proven against
+    /// answered else. The new student takes the present one's place only if its certificate lets
+    /// at least as much be kept.
+    ///
+    /// Default: `false`.
+    pub(super) online: Option<bool>,
+    /// How many right answers must have become known since the last lesson before there is
+    /// another.
+    ///
+    /// Default: `200`. Range: 10 to 1000000.
+    pub(super) every: Option<u64>,
 }

@@ -3,6 +3,7 @@
 mod acceptance;
 mod audit;
 mod labels;
+mod learn;
 mod records;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,6 +92,7 @@ fn check_task(
     let prompt = check_prompt(checks, &draft);
     let keep_days = records::check_keep(checks, &draft);
     let audit = audit::check(checks, &draft);
+    let learn_every = learn::check(checks, &draft);
     Some(TaskConfig {
         task: Task {
             name: name.ok()?,
@@ -107,6 +109,7 @@ fn check_task(
         records,
         keep_days,
         audit,
+        learn_every,
         flagged,
         max_completion_tokens: CompletionTokens(u64::try_from(most).unwrap_or(u64::MAX)),
         temperature: temperature.unwrap_or(0.0) as f32,

@@ -18,6 +18,7 @@ use crate::audit::work::Auditor;
 use crate::cli::ServeArgs;
 use crate::config::Config;
 use crate::signal::Stopping;
+use crate::student::teach;
 use crate::terminal::{complain, say};
 
 /// The program was interrupted twice (128 and the number of the signal, as shells say it).
@@ -58,7 +59,7 @@ async fn serve(config: Config, address: SocketAddr) -> anyhow::Result<()> {
         () = stopping.recv() => return Ok(()),
     };
     let auditing = CancellationToken::new();
-    audit(&app, &server, &auditing);
+    work_beside(&app, &server, &auditing);
     stopping.recv().await;
     auditing.cancel();
     complain("stopping; requests in work are finished, a second interrupt ends at once");
@@ -109,14 +110,15 @@ async fn make_ready(config: Config, server: &Arc<Server>) -> anyhow::Result<Arc<
     Ok(app)
 }
 
-/// Works on audits beside the requests. When told to stop, the audits in work are finished; when
-/// the server is cut off, they are left to be done later.
-fn audit(app: &Arc<App>, server: &Server, stop: &CancellationToken) {
+/// Works on audits, and teaches students, beside the requests. When told to stop, what is in work
+/// is finished; when the server is cut off, it is left to be done later.
+fn work_beside(app: &Arc<App>, server: &Server, stop: &CancellationToken) {
     let auditor = Auditor::new(app);
-    let (stop, cut) = (stop.clone(), server.cut.clone());
+    let (app, stop, cut) = (Arc::clone(app), stop.clone(), server.cut.clone());
     server.work.spawn(async move {
+        let beside = async { tokio::join!(auditor.serve(&stop), teach::serve(&app, &stop)) };
         tokio::select! {
-            () = auditor.serve(&stop) => {}
+            _ = beside => {}
             () = cut.cancelled() => {}
         }
     });

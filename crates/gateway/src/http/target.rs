@@ -64,7 +64,7 @@ pub(super) fn resolve(
 }
 
 fn find(app: &App, model: &str) -> Result<Arc<ReadyTask>, HttpError> {
-    let task = |name: &TaskName| app.tasks.get(name).cloned();
+    let task = |name: &TaskName| app.task(name);
     let found = if model == AUTO {
         app.config.server.auto.as_ref().and_then(task)
     } else if let Some(name) = model.strip_prefix(TASK) {

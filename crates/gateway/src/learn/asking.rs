@@ -4,6 +4,7 @@ use anyhow::bail;
 use domain::TierName;
 use futures_util::StreamExt as _;
 use ledger::RequestId;
+use routing::student::Student;
 
 use crate::app::App;
 use crate::config::TaskConfig;
@@ -31,6 +32,19 @@ pub(crate) async fn inside<'a>(
     texts: impl ExactSizeIterator<Item = &'a str>,
 ) -> anyhow::Result<Vec<Option<Answer>>> {
     let student = app.tasks[&task.task.name].student.as_ref();
+    inside_with(app, (task, student), name, texts).await
+}
+
+/// The same, the student being this one.
+///
+/// # Errors
+/// As [`labelled`].
+pub(crate) async fn inside_with<'a>(
+    app: &App,
+    (task, student): (&TaskConfig, Option<&Student>),
+    name: &TierName,
+    texts: impl ExactSizeIterator<Item = &'a str>,
+) -> anyhow::Result<Vec<Option<Answer>>> {
     match (&app.tiers[name], student) {
         _ if texts.len() == 0 => Ok(Vec::new()),
         (Tier::Student, Some(student)) => {

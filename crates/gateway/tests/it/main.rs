@@ -19,6 +19,7 @@ mod run;
 mod serve;
 mod server;
 mod spend;
+mod students;
 mod sufficiency;
 mod vendor;
 mod workplace;

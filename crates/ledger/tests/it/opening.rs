@@ -61,7 +61,8 @@ async fn an_earlier_schema_is_brought_up_to_date_with_its_books() {
     let raw = Connection::open(place.file()).unwrap();
     // The first schema; its view of attempts was made anew since, and is made anew again.
     raw.execute_batch(
-        "DROP TABLE audits; DROP TABLE monitors; DROP TABLE records; PRAGMA user_version = 1",
+        "DROP TABLE lessons; DROP TABLE audits; DROP TABLE monitors; DROP TABLE records;
+         PRAGMA user_version = 1",
     )
     .unwrap();
     raw.close().unwrap();

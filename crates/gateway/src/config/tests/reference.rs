@@ -63,6 +63,7 @@ fn place_of(name: &str) -> &'static str {
         "RawBudget" => "tasks.*.budget.",
         "RawRecords" => "tasks.*.records.",
         "RawAudit" => "tasks.*.audit.",
+        "RawLearn" => "tasks.*.learn.",
         other => panic!("{other} has no place yet"),
     }
 }

@@ -9,6 +9,7 @@ fn faults(tiers: &str, target: &str) -> Vec<String> {
 tiers.llama = {{ kind = "local", model = "starter" }}
 tiers.pool = {{ kind = "pool", url = "http://127.0.0.1:1/v1", model = "m" }}
 tiers.reviewer = {{ kind = "person" }}
+tiers.student = {{ kind = "student" }}
 [tasks.letters]
 kind = "flag"
 prompt = "Is it urgent?"
@@ -139,4 +140,33 @@ fn an_audit_has_a_certificate_to_watch_a_share_and_somebody_who_can_judge() {
         found.contains("there is no certificate to watch"),
         "{found}"
     );
+}
+
+#[test]
+fn lessons_take_a_student_a_certificate_and_records() {
+    let learns = "learn = { online = true }";
+    let taught = "[\"student\", \"reviewer\"]";
+    for (tiers, target, fault) in [
+        (
+            TIERS,
+            "{ max_error = 0.02, confidence = 0.9 }\nrecords = { path = \"r\", keep = true }",
+            "learn.online: no tier of this task is a student; leave it out, or add one",
+        ),
+        (
+            taught,
+            "{ max_error = 0.02 }\nrecords = { path = \"r\", keep = true }",
+            "learn.online: only a certificate says whether a new student is as good; add a \
+             confidence to the target, for example target = { max_error = 0.02, confidence = 0.95 }",
+        ),
+        (
+            taught,
+            "{ max_error = 0.02, confidence = 0.9 }\nrecords = { path = \"r\" }",
+            "learn.online: it learns from records that are kept; add keep = true to the task's \
+             records",
+        ),
+    ] {
+        check(tiers, &format!("{target}\n{learns}"), fault);
+        let off = format!("{target}\n{}", learns.replace("true", "false"));
+        assert_eq!(faults(tiers, &off), Vec::<String>::new());
+    }
 }
