@@ -9,6 +9,7 @@ mod answer;
 mod client;
 mod error;
 mod extra;
+mod loss;
 mod outward;
 mod request;
 mod tool;
@@ -18,11 +19,13 @@ pub use answer::{AnswerHead, DecodeError};
 pub use client::{Form, StreamEncoder};
 pub use error::{ErrorBody, VendorError};
 pub use extra::Extra;
+pub use loss::Lossy;
 pub use outward::{Dialect, MaxTokensField, OutwardRequest, Sampling};
 pub use vendor::{ChunkReader, encode_request, parse_completion};
 
 pub use request::{ChatRequest, Delivery, RequestedGeneration, StreamUsage};
 
 pub(crate) use answer::not_the_protocol;
+pub(crate) use loss::says_something;
 pub(crate) use request::short;
 pub(crate) use tool::vendor_tool;

@@ -8,7 +8,9 @@
 #![forbid(unsafe_code)]
 
 pub mod anthropic;
+mod base64;
 pub mod chat;
+pub mod embedding;
 pub mod fault;
 pub mod google;
 mod json;

@@ -4,8 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod anthropic;
+mod completions;
+mod embeddings;
 mod google;
 mod openai_chat;
+mod pairs;
 mod recorded;
 mod responses;
 mod values;

@@ -7,7 +7,7 @@ use domain::{Completion, Content};
 use wire::anthropic::messages;
 use wire::chat::{AnswerHead, VendorError};
 use wire::google::generate;
-use wire::openai::{chat, responses};
+use wire::openai::{chat, completions, responses};
 
 use crate::values::{data, framed, json, put_together, told};
 
@@ -247,6 +247,40 @@ fn responses_answer(name: &str, text: &str) -> Completion {
     };
     assert_eq!(items(json(&written)), items(json(text)), "{name}");
     completion
+}
+
+#[test]
+fn openai_completions_and_embeddings() {
+    let folders = [
+        "openai/completion",
+        "openai/embedding",
+        "google-vertex/messages",
+    ];
+    let Some(files) = recordings(&folders) else {
+        return;
+    };
+    assert!(files.len() >= 4, "only {} recordings found", files.len());
+    for file in files {
+        let (name, text) = (name(&file), fs::read_to_string(&file).unwrap());
+        if name.ends_with("embedding.json") {
+            let vectors = match name.starts_with("google") {
+                true => wire::google::embed::parse_embeddings(text.as_bytes()),
+                false => wire::openai::embeddings::parse_embeddings(text.as_bytes()),
+            };
+            let vectors = vectors.unwrap();
+            assert!(vectors.vectors.iter().all(|it| it.len() > 1), "{name}");
+            assert!(vectors.prompt.is_some(), "{name}");
+            continue;
+        }
+        let completion = match name.ends_with(".chunks.txt") {
+            true => {
+                let reader = completions::ChunkReader::default();
+                put_together(told(text.lines().map(data), reader).unwrap())
+            }
+            false => completions::parse_completion(text.as_bytes()).unwrap(),
+        };
+        says_something(&name, &completion);
+    }
 }
 
 fn contents(completion: &Completion) -> Vec<&Content> {

@@ -100,6 +100,8 @@ macro_rules! readers {
     )*};
 }
 readers!(
+    wire::chat::ChunkReader,
+    wire::openai::completions::ChunkReader,
     wire::anthropic::messages::ChunkReader,
     wire::google::generate::ChunkReader,
     wire::openai::chat::ChunkReader,

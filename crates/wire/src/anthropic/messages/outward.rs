@@ -49,7 +49,13 @@ pub(super) fn asked<'a>(request: &OutwardRequest<'a>) -> Fields<'a> {
             has_tools.then(|| list(tools.iter().filter_map(tool))),
         )
         .with_some("tool_choice", tool_choice(options).filter(|_| has_tools))
-        .with_some("thinking", options.reasoning.map(thinking))
+        .with_some(
+            "thinking",
+            options
+                .reasoning
+                .filter(|&it| may_think(options, it))
+                .map(thinking),
+        )
         .with_some("output_config", output_config(options))
 }
 
@@ -159,6 +165,15 @@ fn tool_choice(options: &GenerationOptions) -> Option<Fields<'_>> {
         "disable_parallel_tool_use",
         parallel.map(|parallel| !parallel),
     ))
+}
+
+/// The vendor takes no demand for a tool beside one to think.
+fn may_think(options: &GenerationOptions, depth: ReasoningDepth) -> bool {
+    let forced = matches!(
+        options.tool_choice,
+        Some(ToolChoice::Required | ToolChoice::Named(_))
+    );
+    !forced || depth == ReasoningDepth::Off
 }
 
 fn thinking(depth: ReasoningDepth) -> Fields<'static> {

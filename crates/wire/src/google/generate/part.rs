@@ -88,9 +88,9 @@ pub(super) fn part<'a>(
 ) -> Option<Fields<'a>> {
     let fields = match &part.content {
         Content::Text(text) | Content::Refusal(text) => Fields::new().with("text", text),
-        Content::Image(media) => at(media, "image/png"),
-        Content::Audio(media) => at(media, "audio/wav"),
-        Content::File(media) => at(media, "application/pdf"),
+        Content::Image(media) => at(media, "image/png", ids),
+        Content::Audio(media) => at(media, "audio/wav", ids),
+        Content::File(media) => at(media, "application/pdf", ids),
         Content::ToolCall(call) => tool_call(call, ids),
         Content::ToolResult(result) => {
             let name = name_of(result);
@@ -121,9 +121,10 @@ fn tool_call(call: &ToolCall, ids: Ids) -> Fields<'_> {
         .with_some("thoughtSignature", own_seal(call.signature.as_ref()))
 }
 
-fn at<'a>(media: &'a Media, otherwise: &'a str) -> Fields<'a> {
+fn at<'a>(media: &'a Media, otherwise: &'a str, ids: Ids) -> Fields<'a> {
     let media_type = media.media_type.as_deref();
-    let name = media.name.as_ref();
+    // AI Studio takes no names.
+    let name = media.name.as_ref().filter(|_| ids == Ids::Told);
     match &media.source {
         Source::Base64(data) => {
             let data = Fields::new()

@@ -169,7 +169,7 @@ fn beside(mut rest: Map<String, Value>) -> Option<Opaque> {
 
 /// The finish reason of this name: OpenAI's, and the names that compatible servers use. An
 /// unknown one is refused, since the answer may be cut short.
-pub(super) fn finish_reason(name: &str) -> Option<FinishReason> {
+pub(crate) fn finish_reason(name: &str) -> Option<FinishReason> {
     match name {
         "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => Some(FinishReason::Stop),
         "length" | "max_tokens" | "model_length" => Some(FinishReason::Length),

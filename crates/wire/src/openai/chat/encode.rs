@@ -109,7 +109,7 @@ pub(super) fn logprobs(tokens: &[TokenLogprob]) -> Json<'_> {
 
 /// The finish reason's name. A refusal in words ends as any text does; without words it is one of
 /// the vendor's filter.
-pub(super) fn finish_reason(reason: FinishReason) -> &'static str {
+pub(crate) fn finish_reason(reason: FinishReason) -> &'static str {
     match reason {
         FinishReason::Stop | FinishReason::Pause => "stop",
         FinishReason::Length => "length",

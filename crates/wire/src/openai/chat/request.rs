@@ -94,7 +94,7 @@ pub fn parse_request(body: &[u8]) -> Result<ChatRequest, Fault> {
     })
 }
 
-fn read_generation(object: &mut Object) -> Result<RequestedGeneration, Fault> {
+pub(crate) fn read_generation(object: &mut Object) -> Result<RequestedGeneration, Fault> {
     let newer = object.take_count("max_completion_tokens", 1, MAX_TOKENS)?;
     let older = object.take_count("max_tokens", 1, MAX_TOKENS)?;
     if let (Some(newer), Some(older)) = (newer, older)
@@ -131,7 +131,7 @@ fn read_stop(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-fn read_stream_usage(object: &mut Object) -> Result<StreamUsage, Fault> {
+pub(crate) fn read_stream_usage(object: &mut Object) -> Result<StreamUsage, Fault> {
     let Some(mut options) = object.take_object("stream_options", STREAM_OPTIONS)? else {
         return Ok(StreamUsage::NotAsked);
     };

@@ -35,7 +35,7 @@ struct CompletionDetails {
 ///
 /// Some vendors (xAI) leave reasoning out of `completion_tokens` and count it in `total_tokens`
 /// alone, and bill it; what the total has beyond the prompt is therefore taken as written.
-pub(super) fn read_usage(usage: Value) -> Option<Usage> {
+pub(crate) fn read_usage(usage: Value) -> Option<Usage> {
     let usage: VendorUsage = serde_json::from_value(usage).ok()?;
     let prompt = usage.prompt_tokens;
     let details = usage.prompt_tokens_details;
@@ -59,7 +59,7 @@ pub(super) fn read_usage(usage: Value) -> Option<Usage> {
 }
 
 /// Usage as our clients are told it.
-pub(super) fn usage_body(usage: &Usage) -> Fields<'static> {
+pub(crate) fn usage_body(usage: &Usage) -> Fields<'static> {
     let prompt_details = Fields::new()
         .with("cached_tokens", usage.cached_prompt.0)
         .with("cache_write_tokens", usage.cache_write_prompt.0)

@@ -6,7 +6,7 @@ use super::PROTOCOL;
 use super::echo::Echo;
 use super::item::{call_item, reasoning_item};
 use super::usage::usage_body;
-use crate::chat::AnswerHead;
+use crate::chat::{AnswerHead, says_something};
 use crate::json::{Fields, Json, list};
 use crate::openai::logprobs::token_list;
 
@@ -29,9 +29,10 @@ pub fn encode_completion(head: &AnswerHead, echo: &Echo, completion: &Completion
             Content::ToolCall(call) => {
                 call_of(id("fc"), "completed", call).with_beside(part.beside.as_ref(), PROTOCOL)
             }
-            Content::Reasoning(reasoning) => {
-                reasoning_of(id("rs"), reasoning).with_beside(part.beside.as_ref(), PROTOCOL)
-            }
+            Content::Reasoning(_) => match whole_item(id("rs"), part) {
+                Some(item) => item,
+                None => continue,
+            },
             Content::Opaque(opaque) => Fields::new().with_beside(Some(opaque), PROTOCOL),
             _ => continue,
         };
@@ -142,7 +143,12 @@ pub(super) fn whole_item<'a>(id: String, part: &'a Part) -> Option<Fields<'a>> {
     let item = match &part.content {
         Content::Opaque(opaque) => Fields::new().with_beside(Some(opaque), PROTOCOL),
         Content::Reasoning(reasoning) => {
-            reasoning_of(id, reasoning).with_beside(part.beside.as_ref(), PROTOCOL)
+            let beside = part.beside.as_ref();
+            let is_own = beside.is_some_and(|beside| beside.protocol == PROTOCOL);
+            if !is_own && !says_something(reasoning, PROTOCOL) {
+                return None;
+            }
+            reasoning_of(id, reasoning).with_beside(beside, PROTOCOL)
         }
         _ => return None,
     };

@@ -1,0 +1,121 @@
+//! Embeddings of OpenAI and Google.
+
+use domain::PromptTokens;
+use wire::chat::DecodeError;
+use wire::embedding::{EmbeddingRequest, Embeddings, Encoding};
+use wire::google::embed;
+use wire::google::path::{Method, Target};
+use wire::openai::embeddings;
+
+use crate::values::json;
+
+fn vectors() -> Embeddings {
+    Embeddings {
+        vectors: vec![vec![0.25, -1.5], vec![1e-7, 3.0]],
+        prompt: Some(PromptTokens(7)),
+        model: "embed-x".into(),
+    }
+}
+
+fn request() -> EmbeddingRequest {
+    EmbeddingRequest {
+        model: "embed-x".into(),
+        texts: vec!["geheim".into(), "x".into()],
+        dimensions: Some(2),
+        task: None,
+        encoding: Encoding::Numbers,
+    }
+}
+
+#[test]
+fn openais_requests_are_read_and_written() {
+    let sent = embeddings::encode_request("embed-x", &request());
+    insta::assert_snapshot!(sent, @r#"{"model":"embed-x","input":["geheim","x"],"dimensions":2,"encoding_format":"float"}"#);
+    assert_eq!(
+        embeddings::parse_request(sent.as_bytes()).unwrap(),
+        request()
+    );
+    let one = br#"{"model": "m", "input": "x", "encoding_format": "base64", "user": "u"}"#;
+    let one = embeddings::parse_request(one).unwrap();
+    assert_eq!((one.texts.len(), one.encoding), (1, Encoding::Base64));
+    let wrong = [
+        r#"{"model": "m"}"#,
+        r#"{"model": "m", "input": []}"#,
+        r#"{"model": "m", "input": [[1, 2]]}"#,
+        r#"{"model": "m", "input": ["geheim", ""]}"#,
+        r#"{"model": "m", "input": "geheim", "dimensions": 0}"#,
+        r#"{"model": "m", "input": "geheim", "truncate": true}"#,
+    ];
+    let faults = wrong.map(|it| {
+        embeddings::parse_request(it.as_bytes())
+            .unwrap_err()
+            .to_string()
+    });
+    insta::assert_snapshot!(faults.join("\n"));
+    assert!(!format!("{:?}", request()).contains("geheim"));
+}
+
+#[test]
+fn openais_answers_are_read_back_in_both_encodings() {
+    for encoding in [Encoding::Numbers, Encoding::Base64] {
+        let body = embeddings::encode_embeddings("embed-x", &vectors(), encoding);
+        let read = embeddings::parse_embeddings(body.as_bytes()).unwrap();
+        assert_eq!(read, vectors(), "{body}");
+    }
+    let turned = br#"{"data": [{"index": 1, "embedding": [2]}, {"index": 0, "embedding": [1]}]}"#;
+    let turned = embeddings::parse_embeddings(turned).unwrap();
+    assert_eq!(turned.vectors, [[1.0], [2.0]]);
+    let none = embeddings::parse_embeddings(br#"{"data": []}"#);
+    assert_eq!(none, Err(DecodeError::NoChoice));
+    let error = embeddings::parse_embeddings(br#"{"error": {"code": "busy"}}"#);
+    assert!(matches!(error, Err(DecodeError::Vendor(_))));
+}
+
+#[test]
+fn googles_requests_are_read_and_written() {
+    let target = |method| Target {
+        model: "embed-x".into(),
+        method,
+    };
+    let mut asked = request();
+    asked.task = Some("RETRIEVAL_QUERY".into());
+    let sent = embed::encode_request("embed-x", &asked);
+    let batch = target(Method::BatchEmbedContents);
+    assert_eq!(
+        embed::parse_batch_request(&batch, sent.as_bytes()).unwrap(),
+        asked
+    );
+    let one =
+        br#"{"content": {"parts": [{"text": "a"}, {"text": "b"}]}, "output_dimensionality": 2}"#;
+    let one = embed::parse_request(&target(Method::EmbedContent), one).unwrap();
+    assert_eq!(
+        (one.texts, one.dimensions),
+        (vec!["a\nb".to_owned()], Some(2))
+    );
+    let mixed = r#"{"requests": [{"content": {"parts": [{"text": "a"}]}}, {"content": {"parts": [{"text": "b"}]}, "taskType": "X"}]}"#;
+    let fault = embed::parse_batch_request(&batch, mixed.as_bytes()).unwrap_err();
+    assert_eq!(fault.path, "requests[1]");
+    insta::assert_snapshot!(embed::encode_predict_request(&asked), @r#"{"instances":[{"content":"geheim","task_type":"RETRIEVAL_QUERY"},{"content":"x","task_type":"RETRIEVAL_QUERY"}],"parameters":{"outputDimensionality":2}}"#);
+}
+
+#[test]
+fn googles_answers_are_read_back() {
+    let expected = Embeddings {
+        prompt: None,
+        model: String::new(),
+        ..vectors()
+    };
+    let body = embed::encode_embeddings(&vectors());
+    assert_eq!(embed::parse_embeddings(body.as_bytes()).unwrap(), expected);
+    let one = embed::encode_embedding(&vectors());
+    let one = embed::parse_embeddings(one.as_bytes()).unwrap();
+    assert_eq!(one.vectors, expected.vectors[..1]);
+    let vertex =
+        br#"{"predictions": [{"embeddings": {"values": [1], "statistics": {"token_count": 5}}}]}"#;
+    let vertex = embed::parse_embeddings(vertex).unwrap();
+    assert_eq!(
+        (vertex.vectors.len(), vertex.prompt),
+        (1, Some(PromptTokens(5)))
+    );
+    assert_eq!(json(&body)["embeddings"][0]["values"][0], 0.25);
+}
