@@ -50,4 +50,5 @@ def main():
             compare(tiergate, reference, model, folder)
 
 
-main()
+if __name__ == "__main__":
+    main()
