@@ -13,8 +13,9 @@ use crate::answers::{number, unit};
 /// One way to fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// `status:CODE[;retry-after=VALUE][;code=WORD][;type=WORD][;final]`: answers with this status
-    /// instead of a completion, and bills nothing. `final` forbids to try again.
+    /// `status:CODE[;retry-after=VALUE][;code=WORD][;type=WORD][;header=NAME:VALUE…][;final]`:
+    /// answers with this status instead of a completion, and bills nothing. `final` forbids to try
+    /// again.
     Status {
         /// The HTTP status, 300 to 599.
         status: u16,
@@ -24,6 +25,8 @@ pub enum Fault {
         code: Option<String>,
         /// The `type` of the error.
         kind: Option<String>,
+        /// Headers beside.
+        headers: Vec<(String, String)>,
         /// Whether `x-should-retry: false` is sent.
         is_final: bool,
     },
@@ -46,6 +49,11 @@ pub enum Fault {
     ErrorAfter,
     /// `no-usage`: leaves the usage out.
     NoUsage,
+    /// `wrong-usage`: reports half of the tokens that it bills.
+    WrongUsage,
+    /// `duplicate`: sends the first event of a stream, unless it shows something, and the last one
+    /// twice, as proxies do.
+    Duplicate,
     /// `garbage`: answers with status 200 and what is not of the protocol.
     Garbage,
     /// `drip`: sends an answer byte by byte.
@@ -76,6 +84,8 @@ impl FromStr for Fault {
             "error-before" => Some(Self::ErrorBefore),
             "error-after" => Some(Self::ErrorAfter),
             "no-usage" => Some(Self::NoUsage),
+            "wrong-usage" => Some(Self::WrongUsage),
+            "duplicate" => Some(Self::Duplicate),
             "garbage" => Some(Self::Garbage),
             "drip" => Some(Self::Drip),
             other => other.strip_prefix("status:").and_then(status),
@@ -94,12 +104,14 @@ fn status(text: &str) -> Option<Fault> {
         retry_after: None,
         code: None,
         kind: None,
+        headers: Vec::new(),
         is_final: false,
     };
     let Fault::Status {
         retry_after,
         code,
         kind,
+        headers,
         is_final,
         ..
     } = &mut fault
@@ -111,6 +123,10 @@ fn status(text: &str) -> Option<Fault> {
             Some(("retry-after", value)) => *retry_after = Some(value.to_owned()),
             Some(("code", value)) => *code = Some(value.to_owned()),
             Some(("type", value)) => *kind = Some(value.to_owned()),
+            Some(("header", value)) => {
+                let (name, value) = value.split_once(':')?;
+                headers.push((name.to_owned(), value.to_owned()));
+            }
             None if part == "final" => *is_final = true,
             _ => return None,
         }
@@ -197,9 +213,11 @@ mod tests {
             retry_after: Some("1".into()),
             code: Some("insufficient_quota".into()),
             kind: None,
+            headers: vec![("anthropic-ratelimit-requests-remaining".into(), "0".into())],
             is_final: true,
         };
-        let text = "status:429;retry-after=1;code=insufficient_quota;final";
+        let text = "status:429;retry-after=1;code=insufficient_quota;\
+                    header=anthropic-ratelimit-requests-remaining:0;final";
         assert_eq!(text.parse(), Ok(expected));
         let rule = FaultRule {
             fault: Fault::StallBefore,

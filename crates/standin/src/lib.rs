@@ -1,5 +1,5 @@
-//! A vendor to test against: a real HTTP server that speaks the OpenAI protocol, answers from
-//! given answers with a stated rate of wrong ones, keeps a bill of its own and fails on demand.
+//! A vendor to test against: a real HTTP server that speaks the protocols of OpenAI (chat,
+//! responses, embeddings), Anthropic and Google (AI Studio and Vertex), answers from given answers with a stated rate of wrong ones, keeps a bill of its own and fails on demand.
 //!
 //! ```no_run
 //! # async fn start() -> Result<(), standin::StandinError> {
@@ -18,12 +18,16 @@
 #![forbid(unsafe_code)]
 
 mod answers;
+mod embedding;
 mod fault;
 pub mod journal;
 mod refusal;
 mod reply;
+mod routes;
 mod server;
+mod surface;
 mod tokens;
+mod writing;
 
 pub use answers::{AnswerSet, Answers};
 pub use fault::{Fault, FaultError, FaultRule, When};

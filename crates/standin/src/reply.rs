@@ -5,11 +5,11 @@ use std::io;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use domain::{Completion, StreamEnd, StreamEvent};
+use domain::{Completion, CompletionTokens, PromptTokens, StreamEvent, Usage};
 use futures_util::stream;
 use tokio_util::sync::CancellationToken;
-use wire::chat::{AnswerHead, ErrorBody, StreamUsage};
-use wire::openai::chat::{StreamEncoder, encode_completion};
+use wire::chat::{AnswerHead, ErrorBody, Form, StreamEncoder};
+use wire::google::generate::Framing;
 use wire::sse::KEEP_ALIVE;
 
 use crate::fault::Fault;
@@ -32,17 +32,28 @@ pub(crate) enum Step {
     Cut,
 }
 
-/// The steps of a whole answer. `per_token` is waited for each token.
+/// How an answer is sent: the fault, and the time for each token.
+pub(crate) type Manner<'a> = (Option<&'a Fault>, Duration);
+
+/// The steps of a whole answer.
 pub(crate) fn whole(
+    form: &Form,
     head: &AnswerHead,
     completion: &Completion,
-    fault: Option<&Fault>,
-    per_token: Duration,
+    manner: Manner<'_>,
 ) -> Vec<Step> {
-    let body = encode_completion(head, completion);
+    let told = reported(completion, manner.0);
+    let mut body = form.encode_completion(head, &told);
+    if manner.0 == Some(&Fault::NoUsage) {
+        body = without_usage(&body);
+    }
+    body_steps(&body, pieces(&completion.text()).count(), manner)
+}
+
+/// The steps of a body that is sent at once, and stands for so many tokens.
+pub(crate) fn body_steps(body: &str, tokens: usize, (fault, per_token): Manner<'_>) -> Vec<Step> {
     let half = body.as_bytes()[..body.len() / 2].to_vec();
     let mut steps = Vec::new();
-    let tokens = pieces(&completion.text()).count();
     let wait = per_token.saturating_mul(u32::try_from(tokens).unwrap_or(u32::MAX));
     if !wait.is_zero() {
         steps.push(Step::Wait(wait));
@@ -54,37 +65,30 @@ pub(crate) fn whole(
             steps.extend([Step::Send(half.into()), Step::Stall]);
         }
         Some(Fault::Garbage) => steps.push(Step::Send("<html>busy</html>".into())),
-        Some(Fault::Drip) => steps.extend(drip(&body)),
-        _ => steps.push(Step::Send(body.into())),
+        Some(Fault::Drip) => steps.extend(drip(body)),
+        _ => steps.push(send(body.to_owned())),
     }
     steps
 }
 
-/// The steps of a streamed answer. `per_token` is waited between two tokens.
+/// The steps of a streamed answer. The time for a token is waited between two of them.
 pub(crate) fn streamed(
+    form: &Form,
     head: AnswerHead,
     completion: &Completion,
-    usage: StreamUsage,
-    (fault, per_token): (Option<&Fault>, Duration),
+    (fault, per_token): Manner<'_>,
 ) -> Vec<Step> {
-    let mut encoder = StreamEncoder::new(head, usage);
-    let text = completion.text();
-    let texts: Vec<&str> = pieces(&text).collect();
-    let mut events: Vec<String> = told(completion, &texts)
-        .iter()
-        .map(|event| {
-            let mut stream = String::new();
-            encoder.event(event, &mut stream);
-            stream
-        })
-        .collect();
-    let failed = || {
+    let mut encoder = form.stream(head);
+    let mut events = told(&mut encoder, completion, fault);
+    let mut failed = || {
         let mut stream = String::new();
-        encoder.error(&overloaded(), &mut stream);
+        encoder.error(&overloaded(), 529, &mut stream);
         vec![send(stream)]
     };
-    // What comes before the second text, or before the end where there is but one.
-    let begun = 2.min(events.len() - 1);
+    // What comes up to and with the first that shows something, or before the end where nothing
+    // does.
+    let shown = events.iter().position(|(_, shows)| *shows);
+    let begun = shown.map_or(events.len() - 1, |place| place + 1);
     let (kept, last) = match fault {
         Some(Fault::CutBefore) => (0, vec![Step::Cut]),
         Some(Fault::ErrorBefore) => (0, failed()),
@@ -93,7 +97,7 @@ pub(crate) fn streamed(
         Some(Fault::PingAfter) => (begun, vec![Step::Ping]),
         Some(Fault::ErrorAfter) => (begun, failed()),
         Some(Fault::CutMidEvent) => {
-            let next = events[begun].as_bytes();
+            let next = events[begun.min(events.len() - 1)].0.as_bytes();
             let half = Bytes::copy_from_slice(&next[..next.len() / 2]);
             (begun, vec![Step::Send(half), Step::Cut])
         }
@@ -101,9 +105,16 @@ pub(crate) fn streamed(
         _ => (events.len(), Vec::new()),
     };
     events.truncate(kept);
+    if fault == Some(&Fault::Duplicate) {
+        let (first, end) = (events[0].clone(), events[events.len() - 1].clone());
+        if !first.1 {
+            events.insert(0, first);
+        }
+        events.push(end);
+    }
     let mut steps = Vec::new();
-    for (index, event) in events.into_iter().enumerate() {
-        if (2..=texts.len()).contains(&index) && !per_token.is_zero() {
+    for (index, (event, shows)) in events.into_iter().enumerate() {
+        if shows && index > begun && !per_token.is_zero() {
             steps.push(Step::Wait(per_token));
         }
         match fault {
@@ -115,20 +126,99 @@ pub(crate) fn streamed(
     steps
 }
 
-/// The completion as it is told: its begin, its pieces of text, its end.
-fn told(completion: &Completion, texts: &[&str]) -> Vec<StreamEvent> {
-    let mut events = vec![StreamEvent::Start {
-        model: completion.model.clone(),
-        usage: completion.usage,
-    }];
-    events.extend(texts.iter().map(|&text| StreamEvent::Text(text.to_owned())));
-    events.push(StreamEvent::End(StreamEnd {
-        finish_reason: completion.finish_reason,
-        stop_sequence: completion.stop_sequence.clone(),
-        usage: completion.usage,
-        model: completion.model.clone(),
-    }));
+/// Each event as text, and whether it shows something.
+fn told(
+    encoder: &mut StreamEncoder,
+    completion: &Completion,
+    fault: Option<&Fault>,
+) -> Vec<(String, bool)> {
+    let mut events = Vec::new();
+    for event in in_pieces(&reported(completion, fault)) {
+        let mut stream = String::new();
+        encoder.event(&event, &mut stream);
+        if fault == Some(&Fault::NoUsage) {
+            stream = without_usage(&stream);
+        }
+        if !stream.is_empty() {
+            events.push((stream, event.is_output()));
+        }
+    }
     events
+}
+
+/// The type of a stream's body.
+pub(crate) fn content_type(form: &Form) -> &'static str {
+    match form {
+        Form::Google(Framing::Array) => "application/json",
+        _ => "text/event-stream",
+    }
+}
+
+/// The completion as it is told, which is not as it is billed where a fault says so.
+fn reported(completion: &Completion, fault: Option<&Fault>) -> Completion {
+    let half = |usage: Usage| Usage {
+        prompt: PromptTokens(usage.prompt.0 / 2),
+        completion: CompletionTokens(usage.completion.0 / 2),
+        reasoning: CompletionTokens(usage.reasoning.0 / 2),
+        ..Usage::default()
+    };
+    let mut told = completion.clone();
+    if fault == Some(&Fault::WrongUsage) {
+        told.usage = told.usage.map(half);
+    }
+    told
+}
+
+/// The completion as it is told while it is written: its texts token by token.
+fn in_pieces(completion: &Completion) -> Vec<StreamEvent> {
+    let mut events = Vec::new();
+    for event in StreamEvent::of(completion) {
+        match event {
+            StreamEvent::Text(text) => {
+                events.extend(pieces(&text).map(|piece| StreamEvent::Text(piece.to_owned())));
+            }
+            StreamEvent::ToolCall(mut call) => {
+                let arguments = std::mem::take(&mut call.arguments);
+                let told = |it: &StreamEvent| matches!(it, StreamEvent::ToolCall(_));
+                let number = events.iter().filter(|it| told(it)).count();
+                events.push(StreamEvent::ToolCall(call));
+                events.extend(pieces(&arguments).map(|piece| StreamEvent::Arguments {
+                    call: number,
+                    json: piece.to_owned(),
+                }));
+            }
+            other => events.push(other),
+        }
+    }
+    events
+}
+
+/// The same body, or the same events, without what tells the usage.
+fn without_usage(text: &str) -> String {
+    let line = |line: &str| {
+        let (prefix, json) = match line.strip_prefix("data: ") {
+            Some(json) => ("data: ", json),
+            None => ("", line),
+        };
+        let Ok(mut value) = serde_json::from_str::<serde_json::Value>(json) else {
+            return line.to_owned();
+        };
+        remove_usage(&mut value);
+        format!("{prefix}{value}")
+    };
+    let lines: Vec<String> = text.split('\n').map(line).collect();
+    lines.join("\n")
+}
+
+fn remove_usage(value: &mut serde_json::Value) {
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|name, _| name != "usage" && name != "usageMetadata");
+        for name in ["message", "response"] {
+            if let Some(inner) = fields.get_mut(name) {
+                remove_usage(inner);
+            }
+        }
+    }
 }
 
 fn send(text: impl Into<Bytes>) -> Step {

@@ -1,42 +1,22 @@
-//! The server: routes, keys, faults and bills.
+//! The server: how it behaves, starts and stops.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::serve::ListenerExt;
-use domain::{Completion, CompletionTokens, FinishReason, Price, Usage};
+use domain::Price;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use wire::chat::{AnswerHead, ChatRequest, Delivery as Form, ErrorBody};
-use wire::openai::chat::parse_request;
-use wire::openai::models::{ModelEntry, encode_models};
 
-use crate::answers::{Answers, Wrongness};
-use crate::fault::{Fault, FaultRule};
+use crate::answers::Answers;
+use crate::fault::FaultRule;
 use crate::journal::{Journal, JournalError};
-use crate::refusal::{error, failure, json};
-use crate::reply;
-use crate::tokens::{pieces, prompt_tokens};
-
-/// The header that asks for a fault.
-const FAULT: &str = "x-standin-fault";
-/// The header that names a request.
-const REQUEST_ID: &str = "x-client-request-id";
-/// Most bytes of a request.
-const REQUEST_BYTES_MAX: usize = 10 << 20;
+use crate::routes;
 
 /// How a stand-in behaves.
 #[derive(Clone, Debug)]
@@ -123,13 +103,14 @@ pub struct RunningStandin {
     tasks: JoinSet<()>,
 }
 
+/// What all requests share.
 #[derive(Debug)]
-struct Server {
-    options: StandinOptions,
-    journal: Journal,
-    requests: AtomicU64,
+pub(crate) struct Server {
+    pub(crate) options: StandinOptions,
+    pub(crate) journal: Journal,
+    pub(crate) requests: AtomicU64,
+    pub(crate) stop: CancellationToken,
     ended: watch::Sender<u64>,
-    stop: CancellationToken,
 }
 
 impl Standin {
@@ -155,15 +136,10 @@ impl Standin {
             options,
             journal,
             requests: AtomicU64::new(0),
-            ended: watch::Sender::new(0),
             stop: CancellationToken::new(),
+            ended: watch::Sender::new(0),
         });
-        let app = Router::new()
-            .route("/v1/chat/completions", post(chat_completions))
-            .route("/v1/models", get(models))
-            .fallback(async || error(StatusCode::NOT_FOUND, "not_found", "no such path"))
-            .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
-            .with_state(Arc::clone(&server));
+        let app = routes::all(Arc::clone(&server));
         let stop = server.stop.clone().cancelled_owned();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -189,13 +165,19 @@ impl RunningStandin {
         self.address
     }
 
-    /// The address to give to a client, up to and with the version.
+    /// The address to give to a client of OpenAI or Anthropic, up to and with the version.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
 
-    /// How many completions were asked for, refused ones included.
+    /// The address to give to a client of Google, up to and with the version.
+    #[must_use]
+    pub fn google_url(&self) -> String {
+        format!("http://{}/v1beta", self.address)
+    }
+
+    /// How many answers were asked for, refused ones included.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.server.requests.load(Ordering::Relaxed)
@@ -230,6 +212,15 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
+    /// An answer that has been billed under this number and not sent yet.
+    pub(crate) fn new(server: Arc<Server>, sequence: u64) -> Self {
+        Self {
+            server,
+            sequence,
+            whole: false,
+        }
+    }
+
     /// The answer has been sent to its end.
     pub(crate) fn mark_whole(&mut self) {
         self.whole = true;
@@ -248,188 +239,4 @@ impl Drop for Delivery {
         }
         server.ended.send_modify(|ended| *ended += 1);
     }
-}
-
-async fn models(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
-    if let Err(refusal) = authorise(&server, &headers) {
-        return *refusal;
-    }
-    let entry = ModelEntry {
-        id: server.options.model.clone(),
-        created_s: now_s(),
-        owned_by: "standin".to_owned(),
-    };
-    json(StatusCode::OK, encode_models(&[entry]))
-}
-
-async fn chat_completions(
-    State(server): State<Arc<Server>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let number = server.requests.fetch_add(1, Ordering::Relaxed) + 1;
-    let checked = authorise(&server, &headers)
-        .and_then(|()| fault(&server, &headers, number))
-        .and_then(|fault| match &fault {
-            Some(fault @ Fault::Status { .. }) => Err(Box::new(failure(fault))),
-            _ => Ok((fault, read(&server, &body)?)),
-        });
-    match checked {
-        Ok((fault, request)) => answer(server, &headers, &request, fault).await,
-        Err(refusal) => *refusal,
-    }
-}
-
-/// Bills and answers.
-async fn answer(
-    server: Arc<Server>,
-    headers: &HeaderMap,
-    request: &ChatRequest,
-    fault: Option<Fault>,
-) -> Response {
-    let mut completion = complete(&server.options, request);
-    let request_id = header(headers, REQUEST_ID).unwrap_or_default();
-    let usage = completion.usage.unwrap_or_default();
-    let billed = server
-        .options
-        .price
-        .cost(&usage)
-        .map_err(|error| error.to_string());
-    let billed = billed.and_then(|cost| {
-        let billed = server.journal.bill(request_id, &usage, cost);
-        billed.map_err(|error| error.to_string())
-    });
-    let sequence = match billed {
-        Ok(sequence) => sequence,
-        Err(cause) => return error(StatusCode::INTERNAL_SERVER_ERROR, "no_bill", &cause),
-    };
-    let stop = server.stop.clone();
-    let pace = server.options.pace;
-    let delivery = Delivery {
-        server,
-        sequence,
-        whole: false,
-    };
-    tokio::time::sleep(Duration::from_millis(pace.first_token_ms)).await;
-    match fault {
-        Some(Fault::StallBefore) => {
-            stop.cancelled().await;
-            return error(StatusCode::SERVICE_UNAVAILABLE, "stopped", "it is stopping");
-        }
-        Some(Fault::NoUsage) => completion.usage = None,
-        _ => {}
-    }
-    let head = AnswerHead {
-        id: format!("chatcmpl-{sequence}"),
-        created_s: now_s(),
-        model: completion.model.clone(),
-    };
-    let per_token = Duration::from_millis(pace.per_token_ms);
-    let fault = fault.as_ref();
-    let (steps, content_type) = match request.delivery {
-        Form::Whole => {
-            let steps = reply::whole(&head, &completion, fault, per_token);
-            (steps, "application/json")
-        }
-        Form::Streamed => {
-            let usage = request.stream_usage;
-            let steps = reply::streamed(head, &completion, usage, (fault, per_token));
-            (steps, "text/event-stream")
-        }
-    };
-    let body = reply::body(steps, delivery, stop);
-    ([(CONTENT_TYPE, content_type)], body).into_response()
-}
-
-/// The answer to a request: the given one, cut where the request says so.
-fn complete(options: &StandinOptions, request: &ChatRequest) -> Completion {
-    let wrongness = Wrongness {
-        rate: options.wrong_rate,
-        seed: options.seed,
-    };
-    let mut text = options.answers.answer(&request.prompt, &wrongness);
-    let mut finish_reason = FinishReason::Stop;
-    let stops = request.generation.stop.iter();
-    if let Some(end) = stops.filter_map(|stop| text.find(stop)).min() {
-        text = &text[..end];
-    }
-    let most = request.generation.max_completion_tokens;
-    let most = most.map_or(usize::MAX, |most| {
-        usize::try_from(most.0).unwrap_or(usize::MAX)
-    });
-    if pieces(text).count() > most {
-        finish_reason = FinishReason::Length;
-        text = &text[..pieces(text).take(most).map(str::len).sum()];
-    }
-    Completion {
-        usage: Some(Usage {
-            prompt: prompt_tokens(&request.prompt),
-            cached_prompt: domain::PromptTokens(0),
-            completion: CompletionTokens(pieces(text).count() as u64),
-            ..Usage::default()
-        }),
-        model: options.model.clone(),
-        ..Completion::new(text, finish_reason)
-    }
-}
-
-fn authorise(server: &Server, headers: &HeaderMap) -> Result<(), Box<Response>> {
-    let Some(key) = &server.options.key else {
-        return Ok(());
-    };
-    let given = header(headers, AUTHORIZATION.as_str());
-    if given.and_then(|given| given.strip_prefix("Bearer ")) == Some(key) {
-        return Ok(());
-    }
-    let message = "the key is missing or wrong; send it as a bearer token";
-    Err(Box::new(error(
-        StatusCode::UNAUTHORIZED,
-        "invalid_api_key",
-        message,
-    )))
-}
-
-/// The fault that the request asks for or that a rule sets.
-fn fault(
-    server: &Server,
-    headers: &HeaderMap,
-    number: u64,
-) -> Result<Option<Fault>, Box<Response>> {
-    if let Some(asked) = header(headers, FAULT) {
-        let bad = |bad: crate::FaultError| {
-            Box::new(error(
-                StatusCode::BAD_REQUEST,
-                "invalid_fault",
-                &bad.to_string(),
-            ))
-        };
-        return asked.parse().map(Some).map_err(bad);
-    }
-    let StandinOptions { faults, seed, .. } = &server.options;
-    let struck = faults.iter().find(|rule| rule.strikes(number, *seed));
-    Ok(struck.map(|rule| rule.fault.clone()))
-}
-
-fn read(server: &Server, body: &Bytes) -> Result<ChatRequest, Box<Response>> {
-    let request = parse_request(body);
-    let request =
-        request.map_err(|fault| json(StatusCode::BAD_REQUEST, ErrorBody::from(&fault).encode()))?;
-    if request.model == server.options.model {
-        return Ok(request);
-    }
-    let message = "there is no such model; `/v1/models` lists what there is";
-    Err(Box::new(error(
-        StatusCode::NOT_FOUND,
-        "model_not_found",
-        message,
-    )))
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-fn now_s() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
 }
