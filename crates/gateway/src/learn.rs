@@ -18,11 +18,11 @@ use routing::threshold::{ErrorTarget, Fitted, Scored, fit};
 use sha2::{Digest as _, Sha256};
 
 use crate::batch::input::Input;
+use crate::certificate::weights_sha256;
 use crate::config::{Config, RecordsSource, TaskConfig};
 use crate::student::shelf::Shelf;
 use crate::terminal;
 use crate::tier::Tier;
-use crate::tier::local::identity;
 
 /// Parts into which the records are cut so that each is judged by a student that never saw it.
 const FOLDS: usize = 5;
@@ -340,7 +340,8 @@ pub(crate) fn key(
     hash.update(task.fingerprint(config));
     for tier in &task.task.tiers {
         if let crate::config::Tier::Local(local) = &config.tiers[tier] {
-            hash.update(identity(&local.model).with_context(|| format!("tiers.{tier}.model"))?);
+            let weights = weights_sha256(config, &local.model);
+            hash.update(weights.with_context(|| format!("tiers.{tier}.model"))?);
         }
     }
     for record in records {

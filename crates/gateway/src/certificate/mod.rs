@@ -7,6 +7,7 @@
 mod file;
 mod provenance;
 mod signing;
+mod weights;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,7 @@ use crate::terminal::{count, percent_short};
 
 pub(crate) use self::file::{audit_key, encode, id, read, write};
 pub(crate) use self::provenance::{Circumstances, may_be_reference, meaning, now};
+pub(crate) use self::weights::sha256 as weights_sha256;
 
 /// What the answers were compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]

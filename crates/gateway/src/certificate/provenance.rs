@@ -8,11 +8,10 @@ use routing::certificate::Provenance;
 use routing::student::Student;
 use sha2::{Digest as _, Sha256};
 
-use super::{Reference, certifiable};
+use super::{Reference, certifiable, weights};
 use crate::config::{self, Config, TaskConfig};
 use crate::learn::stored::hex;
 use crate::tier::Tier;
-use crate::tier::local::identity;
 
 /// What there is to look at.
 #[derive(Debug, Clone, Copy)]
@@ -73,9 +72,9 @@ pub(crate) fn now(
                 }
             }
             config::Tier::Local(local) => {
-                let identity =
-                    identity(&local.model).with_context(|| format!("tiers.{tier}.model"))?;
-                part(format!("{tier}.model"), hex(&identity));
+                let sha256 = weights::sha256(config, &local.model);
+                let sha256 = sha256.with_context(|| format!("tiers.{tier}.model"))?;
+                part(format!("{tier}.model"), sha256);
             }
             _ => {}
         }
@@ -99,7 +98,7 @@ pub(crate) fn meaning(part: &str) -> &'static str {
         "target" => "what was asked to be proven",
         "reference" => "what the answers were compared with",
         "tiers" => "the tiers that it is about, in the order in which they are asked",
-        _ if part.ends_with(".model") => "the model's file (SHA-256 of what identifies it)",
+        _ if part.ends_with(".model") => "the model's weights (SHA-256 of its file)",
         _ if part.ends_with(".quantisation") => "how the model's weights are stored",
         _ if part.ends_with(".learned") => "what it learned from the task's own records (SHA-256)",
         _ => "a thing that this version of Tiergate doesn't know",

@@ -46,7 +46,10 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<()> {
 }
 
 /// The SHA-256 of a file as hexadecimal digits, with progress for the large.
-pub(super) fn sha256(path: &Path) -> anyhow::Result<String> {
+///
+/// # Errors
+/// When it can't be read.
+pub(crate) fn sha256(path: &Path) -> anyhow::Result<String> {
     let unreadable = || format!("{} can't be read", path.display());
     let mut file = File::open(path).with_context(unreadable)?;
     let size_bytes = file.metadata().with_context(unreadable)?.len();

@@ -21,6 +21,7 @@ use clap::{Args, Subcommand};
 use llama::{LoadOptions, LoadProgress, Model, ModelFile};
 
 pub(crate) use self::folder::{ModelFolder, STARTER};
+pub(crate) use self::inspect::sha256;
 
 use crate::config::ModelSource;
 use crate::terminal;

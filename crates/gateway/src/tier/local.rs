@@ -55,29 +55,6 @@ fn size_bytes(source: &ModelSource) -> u64 {
     }
 }
 
-/// SHA-256 of what makes a model itself: its size, its first megabyte (which holds the shape and
-/// the vocabulary) and when the file was written. Reading tens of gigabytes at every start would
-/// buy little more.
-pub(crate) fn identity(source: &ModelSource) -> std::io::Result<[u8; 32]> {
-    use sha2::{Digest, Sha256};
-    use std::io::Read;
-    let mut hash = Sha256::new();
-    match source {
-        ModelSource::Starter => hash.update(STARTER),
-        ModelSource::File(path) => {
-            let file = std::fs::File::open(path)?;
-            let about = file.metadata()?;
-            let written = about.modified()?.duration_since(std::time::UNIX_EPOCH);
-            let mut head = Vec::new();
-            file.take(1 << 20).read_to_end(&mut head)?;
-            hash.update(about.len().to_le_bytes());
-            hash.update(written.map_or(0, |since| since.as_nanos()).to_le_bytes());
-            hash.update(&head);
-        }
-    }
-    Ok(hash.finalize().into())
-}
-
 /// A model with the threads that compute on it. They end when it is dropped.
 #[derive(Debug)]
 pub(crate) struct LocalTier {

@@ -1,6 +1,7 @@
 //! `tiergate calibrate`: what is kept was proven, and nothing is kept that was not.
 
 use serde_json::Value;
+use sha2::Digest as _;
 
 use crate::vendor::{Manner, Vendor};
 use crate::workplace::{LLAMA, Ran, Workplace, config, documents, labelled, tally};
@@ -47,6 +48,10 @@ fn write_config(place: &Workplace, sections: &str, tiers: &[&str], target: &str)
     let records = "records = { path = \"labelled.jsonl\" }";
     let task = format!("sensitivity = \"internal\"\n{records}\ntarget = {target}");
     place.write("tiergate.toml", config(tiers, sections, &task));
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn report(ran: &Ran) -> Value {
@@ -261,10 +266,30 @@ fn another_model_voids_it_and_tiers_share_the_records_and_not_delta() {
     }
     assert!(kept(&place, "llama").0 > 0);
 
-    // The same model with one byte more behind its end.
-    let mut model = std::fs::read(place.path("model.gguf")).unwrap();
-    model.extend([0; 32]);
-    std::fs::write(place.path("model.gguf"), model).unwrap();
+    let file = place.path("model.gguf");
+    let mut model = std::fs::read(&file).unwrap();
+    let weights: Value = serde_json::from_str(&place.read("tiergate-data/weights.json")).unwrap();
+    let (_, parts) = weights["models"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .next()
+        .unwrap();
+    let certificate: Value = serde_json::from_str(&place.read(CERTIFICATE)).unwrap();
+    let proven = &certificate["claim"]["provenance"]["llama.model"];
+    assert_eq!(proven, &parts[0]["sha256"]);
+    assert_eq!(*proven, hex(&sha2::Sha256::digest(&model)));
+
+    // Written anew it is another file with the same weights.
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, &model).unwrap();
+    let many = kept(&place, "llama").0;
+    assert!(many > 0);
+
+    // One bit of the weights far behind the first megabyte, in a file of the same size.
+    let middle = model.len() / 2;
+    model[middle] ^= 1;
+    std::fs::write(&file, model).unwrap();
     let ran = place.run(&[&RUN[..], &["--again"]].concat());
     assert!(ran.err.contains("changed since: llama.model"), "{ran:?}");
     assert_eq!(tally(&place.results("out.jsonl"), "status")["review"], 300);
