@@ -67,7 +67,7 @@ pub use generate::{FinishReason, Generated, GenerationOptions};
 pub use grammar::Grammar;
 pub use kernels::Instructions;
 pub use model::{Config, LoadOptions, LoadProgress, Model, ModelFile, Rope, TensorGroup};
-pub use probability::{log_sum_exp, probabilities};
+pub use probability::{expected_step, log_sum_exp, prior_corrected, probabilities};
 pub use sampling::Sampling;
 pub use scoring::{LabelScorer, LabelScores};
 pub use session::{Pooling, Session};

@@ -31,6 +31,41 @@ pub fn probabilities(log_probabilities: &[f64]) -> Vec<f64> {
     weights.iter().map(|weight| weight / sum).collect()
 }
 
+/// As [`probabilities`], with what the model would rather say whatever the text is taken out: each
+/// label's probability over its prior, which is its probability after a text without content
+/// (Zhao et al., "Calibrate Before Use", 2021).
+///
+/// ```
+/// let [prior, after] = [[0.9_f64.ln(), 0.1_f64.ln()], [0.8_f64.ln(), 0.2_f64.ln()]];
+/// let p = llama::prior_corrected(&after, &prior);
+/// assert!(p[1] > p[0]);
+/// ```
+///
+/// # Panics
+///
+/// Where there are not as many priors as labels.
+pub fn prior_corrected(log_probabilities: &[f64], priors: &[f64]) -> Vec<f64> {
+    assert_eq!(
+        log_probabilities.len(),
+        priors.len(),
+        "a prior for each label"
+    );
+    let pairs = log_probabilities.iter().zip(priors);
+    let corrected: Vec<f64> = pairs.map(|(log, prior)| log - prior).collect();
+    probabilities(&corrected)
+}
+
+/// Where on a scale an answer lies whose steps, from the lowest up, have these probabilities: the
+/// expected step, 1 for the lowest; 0 without steps.
+///
+/// ```
+/// assert!((llama::expected_step(&[0.25, 0.5, 0.25]) - 2.0).abs() < 1e-12);
+/// ```
+pub fn expected_step(probabilities: &[f64]) -> f64 {
+    let steps = (1_u32..).zip(probabilities);
+    steps.map(|(step, p)| f64::from(step) * p).sum()
+}
+
 /// As [`log_sum_exp`] within 1e-6, of a row of `width` logits in sixteens, many times faster.
 pub(crate) fn log_normaliser<'a>(
     instructions: Instructions,

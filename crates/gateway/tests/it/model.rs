@@ -323,6 +323,61 @@ fn labels_are_scored_as_the_answer_to_a_prompt() {
     assert!(table.out.contains("100.0 %"), "{table:?}");
 }
 
+#[test]
+fn priors_scales_and_several_right_labels() {
+    let place = Workplace::new();
+    let score = |more: &[&str]| {
+        let args = [
+            "model",
+            "score",
+            "--model",
+            "starter",
+            "--json",
+            "--prompt",
+            "Gold fell.",
+        ];
+        let labels = [
+            "--label", "fraud", "--label", "routine", "--label", "credit",
+        ];
+        let ran = place.run(&[&args[..], &labels, more].concat());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.summary()
+    };
+    let shares = |scores: &Value| -> Vec<f64> {
+        let labels = scores["labels"].as_array().unwrap();
+        let share = |label: &Value| label["probability"].as_f64().unwrap();
+        labels.iter().map(share).collect()
+    };
+    let plain = shares(&score(&[]));
+    // What the prompt says beyond itself is nothing.
+    for share in shares(&score(&["--prior", "Gold fell."])) {
+        assert!((share - 1.0 / 3.0).abs() < 1e-9, "{share}");
+    }
+    let corrected = shares(&score(&["--prior", "N/A"]));
+    assert!((corrected.iter().sum::<f64>() - 1.0).abs() < 1e-9 && corrected != plain);
+    let ordered = score(&["--ordered"]);
+    let step = plain[0] + 2.0 * plain[1] + 3.0 * plain[2];
+    assert!(
+        (ordered["step"].as_f64().unwrap() - step).abs() < 1e-9,
+        "{ordered}"
+    );
+    // Each label stands for itself.
+    let each = ["--each", "Is it about {label}?"];
+    let together = shares(&score(&each));
+    assert!(together.iter().all(|share| (0.0..=1.0).contains(share)));
+    let args = [
+        "model",
+        "score",
+        "--model",
+        "starter",
+        "--json",
+        "--prompt",
+        "Gold fell.",
+    ];
+    let alone = place.run(&[&args[..], &["--label", "routine"], &each].concat());
+    assert_eq!(shares(&alone.summary()), [together[1]]);
+}
+
 /// A chat with the starter model of these lines.
 fn chat(place: &Workplace, more: &[&str], input: &str) -> Ran {
     let args = ["model", "chat", "--model", "starter", "--temperature", "0"];
