@@ -90,8 +90,9 @@ async fn run_and_audit(
         summary
     };
     let (summary, ()) = tokio::join!(documents, auditor.serve(&done));
+    let summary = summary?;
     auditor.work_off(stop).await?;
-    summary
+    Ok(summary)
 }
 
 /// The config's fields, unless the command line names others.
