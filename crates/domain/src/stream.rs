@@ -41,6 +41,9 @@ pub enum StreamEvent {
     Part(Part),
     /// The part under way is complete, with these fields beside it.
     PartEnd(Option<Opaque>),
+    /// Something that only one protocol understands, which is told its clients as it came and
+    /// nobody else: an event of a kind that the domain knows nothing of, or fields of one.
+    Unknown(Opaque),
     /// Log-probabilities of tokens of the text.
     Logprobs(Vec<TokenLogprob>),
     /// The end; nothing follows.
@@ -104,7 +107,11 @@ impl StreamEvent {
     pub fn is_output(&self) -> bool {
         !matches!(
             self,
-            Self::Start { .. } | Self::PartEnd(_) | Self::Logprobs(_) | Self::End(_)
+            Self::Start { .. }
+                | Self::PartEnd(_)
+                | Self::Unknown(_)
+                | Self::Logprobs(_)
+                | Self::End(_)
         )
     }
 }
@@ -123,6 +130,7 @@ impl fmt::Debug for StreamEvent {
             }
             Self::Part(part) => part.fmt(f),
             Self::PartEnd(beside) => write!(f, "PartEnd({beside:?})"),
+            Self::Unknown(opaque) => opaque.fmt(f),
             Self::Logprobs(logprobs) => write!(f, "Logprobs({})", logprobs.len()),
             Self::End(end) => end.fmt(f),
         }
@@ -145,7 +153,7 @@ impl Accumulator {
     /// Takes the next event in. Arguments for a tool call that never began are left out.
     pub fn push(&mut self, event: StreamEvent) {
         match event {
-            StreamEvent::Start { .. } => {}
+            StreamEvent::Start { .. } | StreamEvent::Unknown(_) => {}
             StreamEvent::Text(text) => match self.open() {
                 Some(Content::Text(all)) => all.push_str(&text),
                 _ => self.begin(Content::Text(text)),

@@ -327,9 +327,14 @@ fn streams_are_read_the_same_however_they_are_cut() {
         reasoning: CompletionTokens(340),
         ..usage(12, 11, 342)
     };
+    let unknown = StreamEvent::Unknown(Opaque {
+        protocol: Protocol::OpenAiChat,
+        json: r#"{"chunk":{"prompt_filter_results":[]}}"#.into(),
+    });
     assert_eq!(
         whole,
         [
+            unknown,
             StreamEvent::Start {
                 model: "gpt-x-2026".into(),
                 usage: None

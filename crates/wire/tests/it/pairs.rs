@@ -147,6 +147,36 @@ fn every_protocol_is_translated_to_every_other() {
 }
 
 #[test]
+fn what_one_protocol_alone_understands_passes_through_it_and_no_other() {
+    let chat: &[u8] = b"data: {\"system_fingerprint\":\"fp-odd\",\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n\
+        data: {\"system_fingerprint\":\"fp-odd\",\"choices\":[{\"delta\":{\"images\":[\"odd\"]}}]}\n\n\
+        data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    let responses: &[u8] = b"data: {\"type\":\"response.odd.event\",\"sequence_number\":99,\"output_index\":0,\"x\":\"odd\"}\n\n\
+        data: {\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"output\":[]}}\n\n";
+    let messages: &[u8] = b"data: {\"type\":\"odd_event\",\"x\":\"odd\"}\n\n\
+        data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"container\":{\"id\":\"odd\"}},\"usage\":{\"output_tokens\":1,\"server_tool_use\":{\"odd\":1}},\"context_management\":{\"odd\":1}}\n\n\
+        data: {\"type\":\"message_stop\"}\n\n";
+    let generate: &[u8] = b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"}]},\"groundingMetadata\":{\"odd\":1},\"finishReason\":\"STOP\"}],\"oddField\":\"odd\"}\n\n";
+    let streams = [chat, responses, messages, generate];
+    let mut told = Vec::new();
+    for (from, vendors) in Protocol::ALL.into_iter().zip(streams) {
+        let events = read(from, vendors, 5);
+        for to in Protocol::ALL {
+            let stream = stream(&form(to), &events);
+            assert_eq!(
+                stream.contains("odd"),
+                to == from,
+                "{from} to {to}: {stream}"
+            );
+            if to == from {
+                told.push(stream);
+            }
+        }
+    }
+    insta::assert_snapshot!(told.join("\n\n"));
+}
+
+#[test]
 fn what_would_be_lost_is_named() {
     let losses = |body: &str| {
         let request = openai::chat::parse_request(body.as_bytes()).unwrap();

@@ -67,10 +67,14 @@ impl ChunkReader {
                 self.end_block(events);
                 Ok(())
             }
-            "message_delta" => self.message_delta(&fields),
+            "message_delta" => self.message_delta(fields, events),
             "message_stop" => self.finish(events),
             "error" => Err(DecodeError::Vendor(VendorError::from_json(fields.into()))),
-            _ => Ok(()),
+            "ping" | "" => Ok(()),
+            _ => {
+                events.push_back(unknown(&fields));
+                Ok(())
+            }
         }
     }
 
@@ -217,21 +221,46 @@ impl ChunkReader {
         events.push_back(StreamEvent::PartEnd(map::rest(PROTOCOL, block.fields)));
     }
 
-    fn message_delta(&mut self, fields: &Map<String, Value>) -> Result<(), DecodeError> {
-        if let Some(usage) = fields.get("usage").and_then(Value::as_object) {
-            self.reported.take(usage);
+    fn message_delta(
+        &mut self,
+        mut fields: Map<String, Value>,
+        events: &mut VecDeque<StreamEvent>,
+    ) -> Result<(), DecodeError> {
+        let mut usage = map::take_object(&mut fields, "usage");
+        self.reported.take(&usage);
+        let mut delta = map::take_object(&mut fields, "delta");
+        if let Some(sequence) = map::take_some_text(&mut delta, "stop_sequence") {
+            self.stop_sequence = Some(sequence);
         }
-        let delta = fields.get("delta");
-        let text = |name: &str| delta.and_then(|delta| delta.get(name)?.as_str());
-        if let Some(sequence) = text("stop_sequence") {
-            self.stop_sequence = Some(sequence.to_owned());
-        }
-        if let Some(reason) = text("stop_reason") {
-            let reason = finish_reason(reason).ok_or(DecodeError::UnknownFinish)?;
+        if let Some(reason) = map::take_some_text(&mut delta, "stop_reason") {
+            let reason = finish_reason(&reason).ok_or(DecodeError::UnknownFinish)?;
             self.finish_reason = Some(reason);
+        }
+        usage.retain(|name, _| !COUNTS.contains(&name.as_str()));
+        delta.retain(|_, value| !value.is_null());
+        for (name, rest) in [("delta", delta), ("usage", usage)] {
+            if !rest.is_empty() {
+                fields.insert(name.to_owned(), Value::Object(rest));
+            }
+        }
+        if fields.len() > 1 {
+            events.push_back(unknown(&fields));
         }
         Ok(())
     }
+}
+
+/// The counts of a usage that the domain knows.
+const COUNTS: [&str; 5] = [
+    "input_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "output_tokens",
+    "output_tokens_details",
+];
+
+fn unknown(fields: &Map<String, Value>) -> StreamEvent {
+    StreamEvent::Unknown(map::whole(PROTOCOL, fields))
 }
 
 /// Adds a delta of a kind that is not known to its block: texts grow, everything else is replaced.

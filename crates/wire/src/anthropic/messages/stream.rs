@@ -1,6 +1,8 @@
 //! Inward: the answer as our clients get it, as a stream.
 
-use domain::{Content, Part, StreamEnd, StreamEvent, ToolCall, Usage};
+use domain::{Content, Opaque, Part, StreamEnd, StreamEvent, ToolCall, Usage};
+
+use serde_json::{Map, Value};
 
 use super::PROTOCOL;
 use super::block::block;
@@ -8,6 +10,7 @@ use super::encode::{empty_message, stop_reason_of, stop_sequence};
 use super::usage::usage_body;
 use crate::chat::{AnswerHead, ErrorBody};
 use crate::json::{Fields, Json};
+use crate::map::take_object;
 use crate::sse::{encode_data, encode_name};
 
 /// Writes an answer as an event stream. What it appends is whole events, to be sent at once.
@@ -21,6 +24,8 @@ pub struct StreamEncoder {
     blocks: u64,
     /// The blocks of the tool calls.
     calls: Vec<u64>,
+    /// What a vendor of this protocol says at the end, beyond what the domain knows.
+    at_end: Map<String, Value>,
 }
 
 /// What a block under way is.
@@ -41,6 +46,7 @@ impl StreamEncoder {
             open: None,
             blocks: 0,
             calls: Vec::new(),
+            at_end: Map::new(),
         }
     }
 
@@ -57,6 +63,7 @@ impl StreamEncoder {
         }
         match event {
             StreamEvent::Start { .. } | StreamEvent::Logprobs(_) => {}
+            StreamEvent::Unknown(opaque) => self.unknown(opaque, stream),
             StreamEvent::Text(text) | StreamEvent::Refusal(text) => {
                 self.open(Kind::Text, stream);
                 self.delta(
@@ -96,6 +103,22 @@ impl StreamEncoder {
     pub fn error(&self, error: &ErrorBody, status: u16, stream: &mut String) {
         encode_name("error", stream);
         encode_data(&error.encode_anthropic(status, None), stream);
+    }
+
+    /// What only this protocol's clients understand.
+    fn unknown(&mut self, opaque: &Opaque, stream: &mut String) {
+        let own = opaque.protocol == PROTOCOL;
+        let fields = serde_json::from_str(&opaque.json).ok().filter(|_| own);
+        let Some(mut fields): Option<Map<String, Value>> = fields else {
+            return;
+        };
+        if crate::map::text(&fields, "type") == "message_delta" {
+            fields.shift_remove("type");
+            self.at_end = fields;
+            return;
+        }
+        encode_name(crate::map::text(&fields, "type"), stream);
+        encode_data(&opaque.json, stream);
     }
 
     fn open(&mut self, kind: Kind, stream: &mut String) {
@@ -183,13 +206,17 @@ impl StreamEncoder {
     fn end(&mut self, end: &StreamEnd, stream: &mut String) {
         self.close(stream);
         let reason = stop_reason_of(end.finish_reason, end.stop_sequence.is_some());
+        let mut rest = std::mem::take(&mut self.at_end);
         let delta = Fields::new()
             .with("stop_reason", reason)
-            .with("stop_sequence", stop_sequence(end.stop_sequence.as_ref()));
-        let usage = end.usage.unwrap_or_default();
+            .with("stop_sequence", stop_sequence(end.stop_sequence.as_ref()))
+            .with_owned(take_object(&mut rest, "delta"));
+        let usage = usage_body(&end.usage.unwrap_or_default());
+        let usage = usage.with_owned(take_object(&mut rest, "usage"));
         let fields = Fields::new()
             .with("delta", delta)
-            .with("usage", usage_body(&usage));
+            .with("usage", usage)
+            .with_owned(rest);
         emit("message_delta", fields, stream);
         emit("message_stop", Fields::new(), stream);
     }

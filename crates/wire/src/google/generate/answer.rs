@@ -1,6 +1,6 @@
 //! Outward: the answer as a vendor gives it, whole.
 
-use domain::{Completion, FinishReason, TokenChoice, TokenLogprob};
+use domain::{Completion, FinishReason, Opaque, TokenChoice, TokenLogprob};
 use serde_json::{Map, Value};
 
 use super::finish::{ended, finish_reason};
@@ -38,6 +38,7 @@ pub fn parse_completion(body: &[u8]) -> Result<Completion, DecodeError> {
                     call_name(&response_id, count)
                 })
             });
+            keep_candidate(candidate, &mut answer);
             (parts.collect(), logprobs, reason)
         }
         None if blocked => (Vec::new(), Vec::new(), FinishReason::ContentFilter),
@@ -52,6 +53,28 @@ pub fn parse_completion(body: &[u8]) -> Result<Completion, DecodeError> {
         beside: map::rest(PROTOCOL, answer),
         ..completion
     })
+}
+
+/// Keeps what a candidate has beyond what the domain knows among the answer's own such fields.
+pub(super) fn keep_candidate(mut candidate: Map<String, Value>, answer: &mut Map<String, Value>) {
+    for known in ["finishReason", "index"] {
+        candidate.shift_remove(known);
+    }
+    if !candidate.is_empty() {
+        let list = Value::Array(vec![Value::Object(candidate)]);
+        answer.insert("candidates".to_owned(), list);
+    }
+}
+
+/// What [`keep_candidate`] kept of a candidate, and the answer's own fields.
+pub(super) fn kept(beside: Option<&Opaque>) -> (Map<String, Value>, Map<String, Value>) {
+    let own = beside.filter(|beside| beside.protocol == PROTOCOL);
+    let fields = own.and_then(|own| serde_json::from_str(&own.json).ok());
+    let mut fields: Map<String, Value> = fields.unwrap_or_default();
+    let candidate = map::take_objects(&mut fields, "candidates")
+        .into_iter()
+        .next();
+    (candidate.unwrap_or_default(), fields)
 }
 
 /// An answer or an event of a stream; an error if that is what it reports.

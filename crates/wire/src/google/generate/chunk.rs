@@ -6,7 +6,7 @@ use domain::{Content, FinishReason, Part, Signature, StreamEnd, StreamEvent, Too
 use serde_json::{Map, Value};
 
 use super::PROTOCOL;
-use super::answer::{call_name, is_blocked, read_body, read_logprobs};
+use super::answer::{call_name, is_blocked, keep_candidate, read_body, read_logprobs};
 use super::finish::{ended, finish_reason};
 use super::part::read_known;
 use super::partial::Arguments;
@@ -68,13 +68,18 @@ impl ChunkReader {
                 usage: self.usage,
             });
         }
-        match map::take_objects(&mut chunk, "candidates")
+        let candidate = map::take_objects(&mut chunk, "candidates")
             .into_iter()
-            .next()
-        {
-            Some(candidate) => self.candidate(candidate, events),
-            None => Ok(()),
+            .next();
+        if let Some(mut candidate) = candidate {
+            self.candidate(&mut candidate, events)?;
+            keep_candidate(candidate, &mut chunk);
         }
+        chunk.shift_remove("createTime");
+        if !chunk.is_empty() {
+            events.push_back(StreamEvent::Unknown(map::whole(PROTOCOL, &chunk)));
+        }
+        Ok(())
     }
 
     /// Adds the end, unless it has come already. To be called when the connection was closed in
@@ -99,18 +104,18 @@ impl ChunkReader {
 
     fn candidate(
         &mut self,
-        mut candidate: Map<String, Value>,
+        candidate: &mut Map<String, Value>,
         events: &mut VecDeque<StreamEvent>,
     ) -> Result<(), DecodeError> {
-        let mut content = map::take_object(&mut candidate, "content");
+        let mut content = map::take_object(candidate, "content");
         for fields in map::take_objects(&mut content, "parts") {
             self.part(fields, events);
         }
-        let logprobs = read_logprobs(&mut candidate);
+        let logprobs = read_logprobs(candidate);
         if !logprobs.is_empty() {
             events.push_back(StreamEvent::Logprobs(logprobs));
         }
-        match map::text(&candidate, "finishReason") {
+        match map::text(candidate, "finishReason") {
             "" => Ok(()),
             name => {
                 let reason = finish_reason(name).ok_or(DecodeError::UnknownFinish)?;

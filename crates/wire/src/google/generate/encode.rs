@@ -2,7 +2,7 @@
 
 use domain::{Completion, FinishReason, Part, TokenChoice, TokenLogprob};
 
-use super::PROTOCOL;
+use super::answer::kept;
 use super::finish::name;
 use super::part::{Ids, part};
 use super::usage::usage_body;
@@ -12,17 +12,19 @@ use crate::json::{Fields, Json, list};
 /// The whole answer as JSON. The model told is the head's.
 #[must_use]
 pub fn encode_completion(head: &AnswerHead, completion: &Completion) -> String {
+    let (beside, fields) = kept(completion.beside.as_ref());
     let candidate = candidate(completion.parts.iter().filter_map(answer_part))
         .followed_by(finished(completion.finish_reason))
         .with("index", 0_u32)
-        .with_some("logprobsResult", logprobs(&completion.logprobs));
+        .with_some("logprobsResult", logprobs(&completion.logprobs))
+        .with_owned(beside);
     let usage = completion.usage.as_ref().map(usage_body);
     Fields::new()
         .with("candidates", vec![candidate.into()])
         .with_some("usageMetadata", usage)
         .with("modelVersion", &head.model)
         .with("responseId", &head.id)
-        .with_beside(completion.beside.as_ref(), PROTOCOL)
+        .with_owned(fields)
         .encode()
 }
 

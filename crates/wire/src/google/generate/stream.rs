@@ -3,6 +3,7 @@
 use domain::{Content, Opaque, Part, Reasoning, Signature, StreamEvent, ToolCall};
 
 use super::PROTOCOL;
+use super::answer::kept;
 use super::encode::{answer_part, chunk, finished, logprobs};
 use super::usage::usage_body;
 use crate::chat::{AnswerHead, ErrorBody};
@@ -46,7 +47,7 @@ impl StreamEncoder {
     pub fn event(&mut self, event: &StreamEvent, stream: &mut String) {
         if !matches!(
             event,
-            StreamEvent::Arguments { .. } | StreamEvent::Start { .. }
+            StreamEvent::Arguments { .. } | StreamEvent::Start { .. } | StreamEvent::Unknown(_)
         ) {
             self.tell_calls(stream);
         }
@@ -68,6 +69,7 @@ impl StreamEncoder {
             }
             StreamEvent::Part(part) => self.parts(answer_part(part), stream),
             StreamEvent::PartEnd(beside) => self.beside(beside.as_ref(), stream),
+            StreamEvent::Unknown(opaque) => self.unknown(opaque, stream),
             StreamEvent::Logprobs(tokens) => {
                 let tokens = Fields::new().with_some("logprobsResult", logprobs(tokens));
                 let chunk = chunk(&self.head, [], tokens).encode();
@@ -92,6 +94,16 @@ impl StreamEncoder {
         self.write(&body, stream);
         if self.framing == Framing::Array {
             stream.push(']');
+        }
+    }
+
+    /// What only this protocol's clients understand.
+    fn unknown(&mut self, opaque: &Opaque, stream: &mut String) {
+        if opaque.protocol == PROTOCOL {
+            let (candidate, fields) = kept(Some(opaque));
+            let chunk = chunk(&self.head, [], Fields::new().with_owned(candidate));
+            let chunk = chunk.with_owned(fields).encode();
+            self.write(&chunk, stream);
         }
     }
 

@@ -105,8 +105,17 @@ pub(super) fn ended(named: FinishReason, calls: bool, refused: bool) -> FinishRe
 }
 
 impl Said {
-    fn into_parts(self) -> Vec<Part> {
+    /// The fields of a delta that are not known.
+    pub(super) fn take_rest(&mut self) -> Map<String, Value> {
+        let mut rest = std::mem::take(&mut self.rest);
+        rest.shift_remove("role");
+        rest.retain(|_, value| !value.is_null() && !value.as_array().is_some_and(Vec::is_empty));
+        rest
+    }
+
+    fn into_parts(mut self) -> Vec<Part> {
         let mut parts = Vec::new();
+        let rest = self.take_rest();
         let some = |text: Option<String>| text.filter(|text| !text.is_empty());
         if let Some(text) = some(self.reasoning_content) {
             parts.push(Part::new(Content::Reasoning(Reasoning {
@@ -117,9 +126,6 @@ impl Said {
         }
         parts.extend(some(self.content).map(Part::text));
         parts.extend(some(self.refusal).map(|text| Part::new(Content::Refusal(text))));
-        let mut rest = self.rest;
-        rest.shift_remove("role");
-        rest.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
         if let Some(part) = parts.last_mut() {
             part.beside = beside(rest);
         }

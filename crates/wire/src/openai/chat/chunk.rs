@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use domain::{FinishReason, Protocol, StreamEnd, StreamEvent, Usage};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::answer::{CallBody, Logprobs, Said, ended, finish_reason, reported};
 use super::usage::read_usage;
@@ -18,6 +18,8 @@ struct ChunkBody {
     choices: Vec<ChunkChoice>,
     usage: Option<Value>,
     error: Option<Value>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +41,8 @@ pub struct ChunkReader {
     model: String,
     /// The vendor's number and name of each tool call, in the order in which they began.
     calls: Vec<(usize, String)>,
+    /// What the last chunk had beyond what the domain knows.
+    rest: Map<String, Value>,
     ended: bool,
 }
 
@@ -73,6 +77,7 @@ impl ChunkReader {
         if let Some(model) = chunk.model.filter(|model| !model.is_empty()) {
             self.model = model;
         }
+        self.read_rest(chunk.rest, events);
         match chunk.choices.into_iter().find(|choice| choice.index == 0) {
             Some(choice) => self.read_choice(choice, events),
             None => Ok(()),
@@ -98,6 +103,18 @@ impl ChunkReader {
         Ok(())
     }
 
+    /// Fields of a chunk are told where they are others than those of the chunk before.
+    fn read_rest(&mut self, mut rest: Map<String, Value>, events: &mut VecDeque<StreamEvent>) {
+        for known in ["id", "object", "created", "obfuscation"] {
+            rest.shift_remove(known);
+        }
+        rest.retain(|_, value| !value.is_null());
+        if !rest.is_empty() && rest != self.rest {
+            self.rest.clone_from(&rest);
+            events.push_back(unknown("chunk", rest));
+        }
+    }
+
     fn read_choice(
         &mut self,
         choice: ChunkChoice,
@@ -109,7 +126,11 @@ impl ChunkReader {
                 usage: self.usage,
             });
         }
-        let delta = choice.delta.unwrap_or_default();
+        let mut delta = choice.delta.unwrap_or_default();
+        let rest = delta.take_rest();
+        if !rest.is_empty() {
+            events.push_back(unknown("delta", rest));
+        }
         let some = |text: Option<String>| text.filter(|text| !text.is_empty());
         events.extend(some(delta.reasoning_content).map(StreamEvent::Reasoning));
         events.extend(some(delta.content).map(StreamEvent::Text));
@@ -145,4 +166,10 @@ impl ChunkReader {
         let json = body.function.arguments.filter(|json| !json.is_empty());
         events.extend(json.map(|json| StreamEvent::Arguments { call, json }));
     }
+}
+
+/// Fields beyond what the domain knows, of a chunk or of its delta.
+fn unknown(place: &str, fields: Map<String, Value>) -> StreamEvent {
+    let fields = Map::from_iter([(place.to_owned(), Value::Object(fields))]);
+    StreamEvent::Unknown(crate::map::whole(Protocol::OpenAiChat, &fields))
 }

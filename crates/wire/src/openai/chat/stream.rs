@@ -1,6 +1,7 @@
 //! Inward: the answer as our clients get it, as a stream.
 
-use domain::{Content, FinishReason, StreamEnd, StreamEvent, ToolCall};
+use domain::{Content, FinishReason, Opaque, Protocol, StreamEnd, StreamEvent, ToolCall};
+use serde_json::{Map, Value};
 
 use super::encode::{finish_reason, head_fields, logprobs, seal};
 use super::usage::usage_body;
@@ -16,6 +17,8 @@ pub struct StreamEncoder {
     begun: bool,
     /// How many tool calls have begun.
     calls: usize,
+    /// What a vendor of this protocol says in each chunk, beyond what the domain knows.
+    rest: Map<String, Value>,
 }
 
 impl StreamEncoder {
@@ -27,6 +30,7 @@ impl StreamEncoder {
             usage,
             begun: false,
             calls: 0,
+            rest: Map::new(),
         }
     }
 
@@ -49,6 +53,7 @@ impl StreamEncoder {
                 // This protocol has nothing to say it with.
                 _ => return,
             },
+            StreamEvent::Unknown(opaque) => return self.unknown(opaque, stream),
             StreamEvent::Logprobs(tokens) => {
                 return self.chunk(Fields::new(), logprobs(tokens), None, stream);
             }
@@ -64,6 +69,19 @@ impl StreamEncoder {
     /// answer for whole.
     pub fn error(&self, error: &ErrorBody, stream: &mut String) {
         encode_data(&error.encode(), stream);
+    }
+
+    /// What only this protocol's clients understand.
+    fn unknown(&mut self, opaque: &Opaque, stream: &mut String) {
+        let own = opaque.protocol == Protocol::OpenAiChat;
+        let fields = serde_json::from_str(&opaque.json).ok().filter(|_| own);
+        let mut fields: Map<String, Value> = fields.unwrap_or_default();
+        if let Some(Value::Object(rest)) = fields.shift_remove("chunk") {
+            self.rest = rest;
+        }
+        if let Some(Value::Object(delta)) = fields.shift_remove("delta") {
+            self.chunk(Fields::new().with_owned(delta), Json::Null, None, stream);
+        }
     }
 
     fn begin_call<'a>(&mut self, call: &'a ToolCall) -> Fields<'a> {
@@ -114,7 +132,7 @@ impl StreamEncoder {
             StreamUsage::Asked => body.with("usage", Json::Null),
             StreamUsage::NotAsked => body,
         };
-        encode_data(&body.encode(), stream);
+        encode_data(&body.with_map(Some(&self.rest)).encode(), stream);
     }
 }
 

@@ -12,6 +12,21 @@ use crate::chat::{DecodeError, VendorError, not_the_protocol};
 use crate::map;
 use crate::sse::Event;
 
+/// Events that say again what others have said, and that are made anew for our clients.
+const REMADE: [&str; 11] = [
+    "",
+    "response.content_part.added",
+    "response.function_call_arguments.done",
+    "response.in_progress",
+    "response.output_text.annotation.added",
+    "response.output_text.done",
+    "response.queued",
+    "response.reasoning_summary_part.added",
+    "response.reasoning_summary_part.done",
+    "response.reasoning_summary_text.done",
+    "response.refusal.done",
+];
+
 /// Reads the events of one stream.
 #[derive(Debug, Default)]
 pub struct ChunkReader {
@@ -80,7 +95,8 @@ impl ChunkReader {
                 };
                 return Err(DecodeError::Vendor(VendorError::from_json(error.into())));
             }
-            _ => {}
+            _ if REMADE.contains(&kind.as_str()) => {}
+            _ => events.push_back(unknown(&fields)),
         }
         Ok(())
     }
@@ -110,11 +126,18 @@ impl ChunkReader {
         events.extend(event);
     }
 
-    fn begin_item(&mut self, mut fields: Map<String, Value>, events: &mut VecDeque<StreamEvent>) {
+    fn begin_item(&mut self, fields: Map<String, Value>, events: &mut VecDeque<StreamEvent>) {
         self.told = false;
         let place = map::count(&fields, "output_index").unwrap_or(0);
-        let mut item = map::take_object(&mut fields, "item");
-        if map::text(&item, "type") == "function_call" {
+        let mut item = match fields.get("item").and_then(Value::as_object) {
+            Some(item) => item.clone(),
+            None => return,
+        };
+        let kind = map::text(&item, "type");
+        if !["message", "reasoning", "function_call"].contains(&kind) {
+            return events.push_back(unknown(&fields));
+        }
+        if kind == "function_call" {
             self.calls.push((place, false));
             events.push_back(StreamEvent::ToolCall(ToolCall {
                 id: map::take_text(&mut item, "call_id"),
@@ -207,4 +230,8 @@ impl ChunkReader {
         }));
         Ok(())
     }
+}
+
+fn unknown(fields: &Map<String, Value>) -> StreamEvent {
+    StreamEvent::Unknown(map::whole(PROTOCOL, fields))
 }

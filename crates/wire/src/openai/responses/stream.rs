@@ -4,6 +4,8 @@ use domain::{
     Content, Opaque, Part, Reasoning, Signature, StreamEnd, StreamEvent, TokenLogprob, ToolCall,
 };
 
+use serde_json::{Map, Value};
+
 use super::PROTOCOL;
 use super::echo::Echo;
 use super::encode::{
@@ -33,6 +35,8 @@ pub struct StreamEncoder {
     output: Vec<String>,
     /// How many tool calls have begun.
     calls: usize,
+    /// Whether a vendor's own event has told that the item under way was added.
+    is_added: bool,
 }
 
 /// The item under way.
@@ -58,6 +62,7 @@ impl StreamEncoder {
             open: None,
             output: Vec::new(),
             calls: 0,
+            is_added: false,
         }
     }
 
@@ -83,6 +88,7 @@ impl StreamEncoder {
             StreamEvent::Arguments { call, json } => self.arguments(*call, json, stream),
             StreamEvent::Part(part) => self.part(part, stream),
             StreamEvent::PartEnd(beside) => self.close(beside.as_ref(), stream),
+            StreamEvent::Unknown(opaque) => self.unknown(opaque, stream),
             StreamEvent::Logprobs(tokens) => {
                 if let Some(Open::Text { logprobs, .. }) = &mut self.open {
                     logprobs.extend_from_slice(tokens);
@@ -100,6 +106,25 @@ impl StreamEncoder {
             .with("message", &error.message)
             .with("param", or_null(error.param.as_ref()));
         self.emit("error", fields, stream);
+    }
+
+    /// What only this protocol's clients understand, with our own numbers.
+    fn unknown(&mut self, opaque: &Opaque, stream: &mut String) {
+        let own = opaque.protocol == PROTOCOL;
+        let fields = serde_json::from_str(&opaque.json).ok().filter(|_| own);
+        let Some(mut fields): Option<Map<String, Value>> = fields else {
+            return;
+        };
+        let kind = crate::map::take_text(&mut fields, "type");
+        fields.shift_remove("sequence_number");
+        if kind == "response.output_item.added" {
+            self.close(None, stream);
+            self.is_added = true;
+        }
+        if let Some(place) = fields.get_mut("output_index") {
+            *place = (self.output.len() as u64).into();
+        }
+        self.emit(&kind, Fields::new().with_owned(fields), stream);
     }
 
     fn text(&mut self, more: &str, stream: &mut String) {
@@ -220,7 +245,9 @@ impl StreamEncoder {
             return self.close(part.beside.as_ref(), stream);
         }
         if let Some(item) = whole_item(self.id("rs"), part).map(|item| item.encode()) {
-            self.added_raw(&item, stream);
+            if !std::mem::take(&mut self.is_added) {
+                self.added_raw(&item, stream);
+            }
             self.done(item, stream);
         }
     }
@@ -336,7 +363,7 @@ impl StreamEncoder {
         self.output.push(item);
     }
 
-    fn emit(&mut self, kind: &'static str, fields: Fields<'_>, stream: &mut String) {
+    fn emit(&mut self, kind: &str, fields: Fields<'_>, stream: &mut String) {
         encode_name(kind, stream);
         let head = Fields::new()
             .with("type", Json::from(kind))
