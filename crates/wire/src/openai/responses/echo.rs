@@ -1,5 +1,7 @@
 //! What an answer says again of what was asked.
 
+use std::sync::LazyLock;
+
 use domain::{GenerationOptions, Tool};
 use serde_json::{Map, Value};
 
@@ -54,10 +56,11 @@ impl Echo {
     }
 
     /// The fields of an answer to it.
-    pub(super) fn fields(&self) -> Map<String, Value> {
+    pub(super) fn fields(&self) -> &Map<String, Value> {
+        static NEUTRAL: LazyLock<Map<String, Value>> = LazyLock::new(|| as_map(&neutral()));
         match self.0.is_empty() {
-            true => as_map(&neutral()),
-            false => self.0.clone(),
+            true => &NEUTRAL,
+            false => &self.0,
         }
     }
 }

@@ -53,7 +53,7 @@ pub fn encode_completion(head: &AnswerHead, echo: &Echo, completion: &Completion
 }
 
 /// What stands at the head of a response in any state.
-pub(super) fn response<'a>(head: &'a AnswerHead, echo: &Echo, status: Status) -> Fields<'a> {
+pub(super) fn response<'a>(head: &'a AnswerHead, echo: &'a Echo, status: Status) -> Fields<'a> {
     let reason = status
         .incomplete
         .map(|reason| Fields::new().with("reason", reason));
@@ -66,7 +66,7 @@ pub(super) fn response<'a>(head: &'a AnswerHead, echo: &Echo, status: Status) ->
         .with("error", Json::Null)
         .with("incomplete_details", reason.map_or(Json::Null, Json::from))
         .with("model", &head.model)
-        .with_owned(echo.fields())
+        .with_map(Some(echo.fields()))
 }
 
 /// The state of a response.
