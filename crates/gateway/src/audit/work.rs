@@ -1,10 +1,10 @@
 //! Asking auditors: in the background, from the ledger's list, so that nothing waits for it and
 //! nothing is lost when the program ends.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::TaskName;
+use domain::{Picodollars, TaskName};
 use futures_util::future::join_all;
 use ledger::{AuditEnd, AuditOutcome, DueAudit, Forgetting, LedgerError, Monitored, Timestamp};
 use tokio::time::Instant;
@@ -24,23 +24,31 @@ const AT_ONCE: u32 = 4;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often texts whose time is over are deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
+/// How often failures are told.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 /// The first wait after a failure; it doubles with each.
 const WAIT_FIRST_MS: i64 = 5_000;
 /// The longest wait.
 const WAIT_MAX_MS: i64 = 3_600_000;
-/// After so many failures a person is asked.
-const TRIES_MAX: u32 = 8;
+/// After so many failures a person is asked: with the waits between them about a day, so that a
+/// vendor that is down for a night is asked in the morning.
+const TRIES_MAX: u32 = 30;
+/// The same where each failure costs money, as answers do that are none of the labels.
+const PAID_TRIES_MAX: u32 = 3;
 
 /// Works on audits.
 #[derive(Debug)]
 pub(crate) struct Auditor {
     app: Arc<App>,
+    /// When a failure was last told.
+    told: Mutex<Option<Instant>>,
 }
 
 impl Auditor {
     pub(crate) fn new(app: &Arc<App>) -> Self {
         Self {
             app: Arc::clone(app),
+            told: Mutex::default(),
         }
     }
 
@@ -165,14 +173,13 @@ impl Auditor {
                 None => AuditOutcome::HandedOver,
             },
             Err(failure) => {
-                tracing::warn!(
-                    request.id = %due.request,
-                    tier.id = %due.auditor,
-                    reason = failure.reason,
-                    "an audit failed"
-                );
+                self.tell(due, &failure.reason);
                 // A spent budget is no fault of the text, and will be renewed.
-                let hopeless = due.tries + 1 >= TRIES_MAX || failure.fault == Fault::Request;
+                let most = match asked.bill.cost {
+                    Picodollars::ZERO => TRIES_MAX,
+                    _ => PAID_TRIES_MAX,
+                };
+                let hopeless = due.tries + 1 >= most || failure.fault == Fault::Request;
                 match hopeless && failure.fault != Fault::Budget {
                     true => AuditOutcome::HandedOver,
                     false => AuditOutcome::PutOff(later(due.tries)),
@@ -180,6 +187,23 @@ impl Auditor {
             }
         };
         (outcome, asked.bill)
+    }
+
+    /// Tells of a failed audit, but not of each where a vendor is down for all.
+    fn tell(&self, due: &DueAudit, reason: &str) {
+        let (request, tier) = (&due.request, &due.auditor);
+        tracing::debug!(request.id = %request, tier.id = %tier, reason, "an audit failed");
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            *told = Some(Instant::now());
+            let task = due.task.as_str();
+            tracing::warn!(
+                task.id = task,
+                tier.id = %tier,
+                reason,
+                "audits fail and are tried again later; answers go out all the same"
+            );
+        }
     }
 
     async fn tidy(&self) {

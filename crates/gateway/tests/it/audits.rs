@@ -436,6 +436,39 @@ fn a_vendor_that_is_down_delays_audits_and_no_answer() {
     assert_eq!((answers, usd(&watched["cost_usd"])), (kept, billed));
 }
 
+#[test]
+fn what_the_vendor_refuses_to_judge_is_for_a_person() {
+    let place = place();
+    let refusing = Manner {
+        faults: &["status:400 every 1"],
+        ..Manner::default()
+    };
+    let vendor = Vendor::start(&place, &refusing);
+    let audit = "{ share = 1, by = \"frontier\" }";
+    place.write("tiergate.toml", with(&vendor.config(), "frontier", audit));
+    good(place.run(&CALIBRATE));
+    place.write("in.jsonl", lines(&documents()[800..860]));
+    let ran = good(place.run(&RUN));
+    let kept = by(&place, "out.jsonl", "student");
+    assert!(kept > 10, "{kept}");
+    assert_eq!(
+        ran.err.matches("audits fail").count(),
+        1,
+        "told once: {ran:?}"
+    );
+    let watched = certificates(&place)["watched"].clone();
+    assert_eq!(watched["awaiting_person"], kept, "{watched}");
+    assert_eq!(
+        (&watched["due"], &watched["cost_usd"]),
+        (&0.into(), &"0".into())
+    );
+    let (billed, _) = vendor.close();
+    assert_eq!(billed, Picodollars::ZERO);
+    // They wait in the queue of persons.
+    let ran = label(&place, "routine\nq\n");
+    assert!(ran.out.contains("1 audits that waited"), "{ran:?}");
+}
+
 const FROM_AUDITS: [&str; 4] = ["calibrate", "classify", "--from-audits", "--json"];
 
 #[test]
