@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use domain::{Opaque, Protocol};
+use domain::{Opaque, Part, Protocol};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -130,6 +130,12 @@ pub(crate) fn raw_object(text: &str) -> Json<'_> {
     let is_object = text.trim_start().starts_with('{');
     let object = raw(text).filter(|_| is_object);
     object.unwrap_or_else(|| Json::Object(Fields::new()))
+}
+
+/// Whether fields stand beside a part that belong into a request or answer of this protocol.
+pub(crate) fn has_beside(part: &Part, protocol: Protocol) -> bool {
+    let beside = part.beside.as_ref();
+    beside.is_some_and(|beside| beside.protocol == protocol)
 }
 
 /// The list of these values.

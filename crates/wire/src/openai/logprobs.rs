@@ -37,18 +37,32 @@ impl TokenBody {
     }
 }
 
+/// Whether the bytes of a token are told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bytes {
+    /// Where the vendor tells them, and null otherwise.
+    WhereTold,
+    /// Always: those of the text, where the vendor tells none.
+    Always,
+}
+
 /// The list of tokens.
-pub(super) fn token_list(tokens: &[TokenLogprob]) -> Json<'_> {
+pub(super) fn token_list(tokens: &[TokenLogprob], bytes: Bytes) -> Json<'_> {
     list(tokens.iter().map(|token| {
-        choice(&token.written).with("top_logprobs", list(token.top.iter().map(choice)))
+        let top = token.top.iter().map(|it| choice(it, bytes));
+        choice(&token.written, bytes).with("top_logprobs", list(top))
     }))
 }
 
-fn choice(choice: &TokenChoice) -> Fields<'_> {
-    let bytes = choice.bytes.as_ref();
-    let bytes = bytes.map(|bytes| list(bytes.iter().map(|&byte| u32::from(byte))));
+fn choice(choice: &TokenChoice, bytes: Bytes) -> Fields<'_> {
+    let told = match (&choice.bytes, bytes) {
+        (Some(told), _) => Some(told.as_slice()),
+        (None, Bytes::Always) => Some(choice.token.as_bytes()),
+        (None, Bytes::WhereTold) => None,
+    };
+    let told = told.map(|told| list(told.iter().map(|&byte| u32::from(byte))));
     Fields::new()
         .with("token", &choice.token)
         .with("logprob", choice.logprob)
-        .with("bytes", bytes.unwrap_or(Json::Null))
+        .with("bytes", told.unwrap_or(Json::Null))
 }

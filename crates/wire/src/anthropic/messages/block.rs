@@ -3,7 +3,7 @@
 use domain::{Content, Media, Part, Reasoning, Source, ToolResult};
 
 use super::PROTOCOL;
-use crate::json::{Fields, Json, list, raw_object};
+use crate::json::{Fields, Json, has_beside, list, raw_object};
 
 /// The block that a part is; `None` where this protocol has none for it, or it would be empty,
 /// which this protocol forbids.
@@ -82,12 +82,10 @@ fn tool_result(result: &ToolResult) -> Fields<'_> {
 /// A content: a string where it is one text with nothing beside it, and blocks otherwise.
 pub(super) fn content(parts: &[Part]) -> Json<'_> {
     match parts {
-        [
-            Part {
-                content: Content::Text(text),
-                beside: None,
-            },
-        ] => text.into(),
+        [only] if !has_beside(only, PROTOCOL) => match &only.content {
+            Content::Text(text) => text.into(),
+            _ => list(block(only)),
+        },
         parts => list(parts.iter().filter_map(block)),
     }
 }

@@ -8,7 +8,7 @@ use domain::{
 use super::PROTOCOL;
 use super::block::{block, content};
 use crate::chat::{Delivery, OutwardRequest, Sampling};
-use crate::json::{Fields, Json, list, raw_object};
+use crate::json::{Fields, Json, has_beside, list, raw_object};
 
 /// The body of a request as JSON.
 #[must_use]
@@ -67,7 +67,7 @@ fn system(messages: &[Message]) -> Option<Json<'_>> {
     let parts: Vec<&Part> = said.flat_map(|message| &message.parts).collect();
     match parts.as_slice() {
         [] => None,
-        [only] if only.beside.is_none() => Some(content(std::slice::from_ref(only))),
+        [only] if !has_beside(only, PROTOCOL) => Some(content(std::slice::from_ref(only))),
         parts => Some(list(parts.iter().filter_map(|part| block(part)))),
     }
 }

@@ -5,7 +5,7 @@ use domain::{Completion, Content, FinishReason, Part, Protocol, TokenLogprob, To
 use super::usage::usage_body;
 use crate::chat::AnswerHead;
 use crate::json::{Fields, Json};
-use crate::openai::logprobs::token_list;
+use crate::openai::logprobs::{Bytes, token_list};
 
 const PROTOCOL: Protocol = Protocol::OpenAiChat;
 
@@ -102,7 +102,7 @@ pub(super) fn logprobs(tokens: &[TokenLogprob]) -> Json<'_> {
         return Json::Null;
     }
     Fields::new()
-        .with("content", token_list(tokens))
+        .with("content", token_list(tokens, Bytes::WhereTold))
         .with("refusal", Json::Null)
         .into()
 }

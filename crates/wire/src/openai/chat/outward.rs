@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use domain::{
-    AnswerSchema, Content, GenerationOptions, Media, Message, Part, Protocol, ReasoningDepth,
-    ResponseFormat, Role, Source, Tool, ToolChoice, ToolKind, ToolResult,
+    AnswerSchema, Content, GenerationOptions, Media, Message, Opaque, Part, Protocol,
+    ReasoningDepth, ResponseFormat, Role, Source, Tool, ToolChoice, ToolKind, ToolResult,
 };
 
 use super::encode::tool_call;
-use crate::chat::{Delivery, MaxTokensField, OutwardRequest, Sampling};
-use crate::json::{Fields, Json, list, raw_object};
+use crate::chat::{Delivery, Extra, MaxTokensField, OutwardRequest, Sampling};
+use crate::json::{Fields, Json, has_beside, list, raw_object};
 
 const PROTOCOL: Protocol = Protocol::OpenAiChat;
 
@@ -23,9 +23,10 @@ pub fn encode_request(request: &OutwardRequest<'_>) -> String {
         MaxTokensField::MaxCompletionTokens => "max_completion_tokens",
         MaxTokensField::MaxTokens => "max_tokens",
     };
+    let come_from = request.extra.map(Extra::protocol);
     let mut body = Fields::new()
         .with("model", request.model)
-        .with("messages", messages(&request.prompt.messages))
+        .with("messages", messages(&request.prompt.messages, come_from))
         .with(limit, max_tokens);
     if request.dialect.sampling == Sampling::Sent {
         body = sampling(body.with("temperature", generation.temperature), options)
@@ -74,24 +75,60 @@ fn sampling<'a>(body: Fields<'a>, options: &GenerationOptions) -> Fields<'a> {
         .with_some("logit_bias", bias.map(serde_json::Value::Object))
 }
 
-fn messages(messages: &[Message]) -> Json<'_> {
-    Json::List(messages.iter().flat_map(message).collect())
+/// The messages. What the model says in a row is one, unless it is known to come from this
+/// protocol: in others each call of a tool may be a message of its own, and here all must stand in
+/// one, with their results behind it.
+fn messages<'a>(messages: &'a [Message], come_from: Option<Protocol>) -> Json<'a> {
+    let joins = come_from != Some(PROTOCOL);
+    let mut turns: Vec<Turn<'a>> = Vec::new();
+    for message in messages {
+        let parts = message.parts.iter();
+        match turns.last_mut() {
+            Some(last) if joins && (last.role, message.role) == ASSISTANTS => {
+                last.parts.extend(parts);
+            }
+            _ => turns.push(Turn {
+                role: message.role,
+                parts: parts.collect(),
+                beside: message.beside.as_ref(),
+            }),
+        }
+    }
+    Json::List(turns.iter().flat_map(turn).collect())
 }
 
-/// A message, with the results of tools before it as messages of their own.
-fn message(message: &Message) -> Vec<Json<'_>> {
-    let is_result = |part: &&Part| matches!(part.content, Content::ToolResult(_));
-    let results = message.parts.iter().filter(is_result);
-    let mut all: Vec<Json<'_>> = results.filter_map(tool_message).collect();
-    let others: Vec<&Part> = message
-        .parts
-        .iter()
-        .filter(|part| !is_result(part))
-        .collect();
-    if others.is_empty() && !all.is_empty() {
+const ASSISTANTS: (Role, Role) = (Role::Assistant, Role::Assistant);
+
+/// What one speaker says.
+struct Turn<'a> {
+    role: Role,
+    parts: Vec<&'a Part>,
+    beside: Option<&'a Opaque>,
+}
+
+/// A turn as a message, with the results of tools before it as messages of their own. Those are
+/// text alone in this protocol: the pictures and files among them are shown by the user after
+/// them.
+fn turn<'a>(turn: &Turn<'a>) -> Vec<Json<'a>> {
+    let mut all = Vec::new();
+    let mut said: Vec<&'a Part> = Vec::new();
+    for part in &turn.parts {
+        if let Content::ToolResult(result) = &part.content {
+            all.push(tool_message(part, result));
+            said.extend(result.parts.iter().filter(|part| is_media(part)));
+        }
+    }
+    let tellable = |part: &&Part| match &part.content {
+        Content::ToolResult(_) | Content::Reasoning(_) => false,
+        Content::Opaque(opaque) => opaque.protocol == PROTOCOL,
+        _ => true,
+    };
+    said.extend(turn.parts.iter().copied().filter(|part| tellable(part)));
+    // Nothing is left of a message that only another protocol could tell.
+    if said.is_empty() && !turn.parts.is_empty() {
         return all;
     }
-    let calls = others.iter().filter_map(|part| match &part.content {
+    let calls = said.iter().filter_map(|part| match &part.content {
         Content::ToolCall(call) => {
             let call = tool_call(call).with_beside(part.beside.as_ref(), PROTOCOL);
             Some(Json::from(call))
@@ -100,18 +137,26 @@ fn message(message: &Message) -> Vec<Json<'_>> {
     });
     let calls: Vec<Json<'_>> = calls.collect();
     let has_calls = !calls.is_empty();
+    let refusal = refusal(turn.role, &said);
     let fields = Fields::new()
-        .with("role", message.role.as_str())
-        .with("content", content(&others, has_calls))
-        .with_some("refusal", refusal(message, &others))
+        .with("role", turn.role.as_str())
+        .with("content", content(&said, has_calls || refusal.is_some()))
+        .with_some("refusal", refusal)
         .with_some("tool_calls", has_calls.then_some(calls))
-        .with_beside(message.beside.as_ref(), PROTOCOL);
+        .with_beside(turn.beside, PROTOCOL);
     all.push(fields.into());
     all
 }
 
-fn refusal<'a>(message: &Message, parts: &[&'a Part]) -> Option<&'a String> {
-    let mut parts = parts.iter().filter(|_| message.role == Role::Assistant);
+fn is_media(part: &Part) -> bool {
+    matches!(
+        part.content,
+        Content::Image(_) | Content::Audio(_) | Content::File(_)
+    )
+}
+
+fn refusal<'a>(role: Role, parts: &[&'a Part]) -> Option<&'a String> {
+    let mut parts = parts.iter().filter(|_| role == Role::Assistant);
     parts.find_map(|part| match &part.content {
         Content::Refusal(text) => Some(text),
         _ => None,
@@ -120,7 +165,7 @@ fn refusal<'a>(message: &Message, parts: &[&'a Part]) -> Option<&'a String> {
 
 /// A content: a string where it is one text with nothing beside it, which every server
 /// understands, and a list of parts otherwise.
-fn content<'a>(parts: &[&'a Part], has_calls: bool) -> Json<'a> {
+fn content<'a>(parts: &[&'a Part], has_more: bool) -> Json<'a> {
     let plain = |part: &&&Part| {
         !matches!(
             part.content,
@@ -129,9 +174,9 @@ fn content<'a>(parts: &[&'a Part], has_calls: bool) -> Json<'a> {
     };
     let parts: Vec<&&Part> = parts.iter().filter(plain).collect();
     match parts.as_slice() {
-        [] if has_calls => Json::Null,
+        [] if has_more => Json::Null,
         [] => "".into(),
-        [part] if part.beside.is_none() => match &part.content {
+        [part] if !has_beside(part, PROTOCOL) => match &part.content {
             Content::Text(text) => text.into(),
             _ => list(content_part(part)),
         },
@@ -211,20 +256,9 @@ fn file(media: &Media) -> Fields<'_> {
     }
 }
 
-fn tool_message(part: &Part) -> Option<Json<'_>> {
-    let Content::ToolResult(result) = &part.content else {
-        return None;
-    };
-    let fields = Fields::new()
-        .with("role", "tool")
-        .with("tool_call_id", &result.call_id)
-        .with("content", result_content(result))
-        .with_beside(part.beside.as_ref(), PROTOCOL);
-    Some(fields.into())
-}
-
-fn result_content(result: &ToolResult) -> Json<'_> {
-    match result.parts.as_slice() {
+fn tool_message<'a>(part: &'a Part, result: &'a ToolResult) -> Json<'a> {
+    let texts: Vec<&Part> = result.parts.iter().filter(|part| !is_media(part)).collect();
+    let content = match texts.as_slice() {
         [] => "".into(),
         [
             Part {
@@ -232,8 +266,14 @@ fn result_content(result: &ToolResult) -> Json<'_> {
                 beside: None,
             },
         ] => text.into(),
-        parts => list(parts.iter().filter_map(content_part)),
-    }
+        parts => list(parts.iter().filter_map(|part| content_part(part))),
+    };
+    Fields::new()
+        .with("role", "tool")
+        .with("tool_call_id", &result.call_id)
+        .with("content", content)
+        .with_beside(part.beside.as_ref(), PROTOCOL)
+        .into()
 }
 
 fn tool(tool: &Tool) -> Option<Fields<'_>> {

@@ -8,7 +8,7 @@ use super::item::{call_item, reasoning_item};
 use super::usage::usage_body;
 use crate::chat::{AnswerHead, says_something};
 use crate::json::{Fields, Json, list};
-use crate::openai::logprobs::token_list;
+use crate::openai::logprobs::{Bytes, token_list};
 
 /// The whole answer as JSON. The model told is the head's.
 #[must_use]
@@ -41,13 +41,7 @@ pub fn encode_completion(head: &AnswerHead, echo: &Echo, completion: &Completion
     let status = status(completion.finish_reason);
     response(head, echo, status)
         .with("output", output)
-        .with(
-            "usage",
-            completion
-                .usage
-                .as_ref()
-                .map_or(Json::Null, |usage| usage_body(usage).into()),
-        )
+        .with_some("usage", completion.usage.as_ref().map(usage_body))
         .with_beside(completion.beside.as_ref(), PROTOCOL)
         .encode()
 }
@@ -118,7 +112,7 @@ pub(super) fn text_content<'a>(text: &'a str, logprobs: &'a [TokenLogprob]) -> F
         .with("type", "output_text")
         .with("text", text)
         .with("annotations", Vec::new())
-        .with("logprobs", token_list(logprobs))
+        .with("logprobs", token_list(logprobs, Bytes::Always))
 }
 
 pub(super) fn refusal_content(text: &str) -> Fields<'_> {

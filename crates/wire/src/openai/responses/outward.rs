@@ -10,7 +10,7 @@ use super::PROTOCOL;
 use super::item::{call_item, reasoning_item};
 use super::request::LOGPROBS;
 use crate::chat::{Delivery, OutwardRequest, Sampling};
-use crate::json::{Fields, Json, list, raw_object};
+use crate::json::{Fields, Json, has_beside, list, raw_object};
 use crate::openai::chat::{address, answer_schema, effort};
 
 /// The body of a request as JSON. The vendor is asked to keep nothing, unless the client's
@@ -72,7 +72,7 @@ fn is_instruction(message: &Message) -> bool {
 fn input(messages: &[Message]) -> Json<'_> {
     match messages {
         [only] if only.role == Role::User && only.beside.is_none() => match only.parts.as_slice() {
-            [part] if part.beside.is_none() => match &part.content {
+            [part] if !has_beside(part, PROTOCOL) => match &part.content {
                 Content::Text(text) => text.into(),
                 _ => Json::List(items(only)),
             },
@@ -120,7 +120,7 @@ fn items(message: &Message) -> Vec<Json<'_>> {
 fn message_item<'a>(message: &'a Message, parts: &[&'a Part]) -> Option<Json<'a>> {
     let content = match parts {
         [] => return None,
-        [only] if only.beside.is_none() => match &only.content {
+        [only] if !has_beside(only, PROTOCOL) => match &only.content {
             Content::Text(text) => text.into(),
             _ => list(content_part(only, message.role)),
         },
@@ -130,6 +130,10 @@ fn message_item<'a>(message: &'a Message, parts: &[&'a Part]) -> Option<Json<'a>
                 .filter_map(|part| content_part(part, message.role)),
         ),
     };
+    // Nothing is left of what only another protocol could tell.
+    if matches!(&content, Json::List(parts) if parts.is_empty()) {
+        return None;
+    }
     let fields = Fields::new()
         .with("role", message.role.as_str())
         .with("content", content)

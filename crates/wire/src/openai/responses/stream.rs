@@ -73,7 +73,6 @@ impl StreamEncoder {
             for kind in ["response.created", "response.in_progress"] {
                 let response = response(&self.head, &self.echo, IN_PROGRESS)
                     .with("output", Vec::new())
-                    .with("usage", Json::Null)
                     .encode();
                 self.emit(kind, with_response(&response), stream);
             }
@@ -318,13 +317,10 @@ impl StreamEncoder {
         let status = status(end.finish_reason);
         let output = std::mem::take(&mut self.output);
         let items = output.iter().filter_map(|item| raw(item));
-        let usage = end
-            .usage
-            .as_ref()
-            .map(|usage| Json::from(usage_body(usage)));
+        let usage = end.usage.as_ref().map(usage_body);
         let response = response(&self.head, &self.echo, status)
             .with("output", Json::List(items.collect()))
-            .with("usage", usage.unwrap_or(Json::Null))
+            .with_some("usage", usage)
             .encode();
         let kind = match status.incomplete {
             Some(_) => "response.incomplete",
