@@ -50,6 +50,18 @@ pub(crate) enum Command {
     /// Fetch models, look into them and try them.
     #[command(subcommand)]
     Model(crate::model::ModelCommand),
+    /// The engine's process. The program starts it by itself.
+    #[command(hide = true)]
+    EngineWorker,
+    /// What a process behind the engine's walls can still reach.
+    #[command(hide = true)]
+    EngineExposure {
+        /// A model's file.
+        model: PathBuf,
+    },
+    /// What the socket between the program and its engine costs.
+    #[command(hide = true)]
+    EngineMeasure,
 }
 
 /// Where the config is.

@@ -16,6 +16,7 @@ mod cli;
 mod clock;
 mod config;
 mod demo;
+mod engine;
 mod eval;
 mod http;
 mod learn;
@@ -77,6 +78,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Student(command) => student::run(&command),
         Command::Records(command) => records::run(&command),
         Command::Model(command) => model::run(command),
+        Command::EngineWorker => engine::worker_command(),
+        Command::EngineExposure { model } => engine::exposure_command(&model),
+        Command::EngineMeasure => engine::measure_command(),
     }
 }
 

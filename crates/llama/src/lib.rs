@@ -66,7 +66,9 @@ pub use error::{MemoryNeed, ModelError, Place, RequestError};
 pub use generate::{FinishReason, Generated, GenerationOptions};
 pub use grammar::Grammar;
 pub use kernels::Instructions;
-pub use model::{Config, LoadOptions, LoadProgress, Model, ModelFile, Rope, TensorGroup};
+pub use model::{
+    Config, LoadOptions, LoadProgress, Model, ModelFile, Rope, TensorGroup, available_memory_bytes,
+};
 pub use probability::{expected_step, log_sum_exp, prior_corrected, probabilities};
 pub use sampling::Sampling;
 pub use scoring::{LabelScorer, LabelScores};

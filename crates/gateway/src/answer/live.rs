@@ -23,10 +23,6 @@ pub(crate) struct Live {
     begun: Arc<AtomicBool>,
 }
 
-/// The reader takes no more.
-#[derive(Debug)]
-pub(crate) struct Gone;
-
 impl Live {
     /// Nothing was told yet.
     pub(crate) fn new(reader: mpsc::Sender<Said>) -> Self {
@@ -51,20 +47,6 @@ impl Live {
     pub(crate) async fn say(&self, event: StreamEvent) {
         self.begins(&event);
         let _gone = self.reader.send(Said::Event(event)).await;
-    }
-
-    /// Tells a part of the text from a thread of its own, which it blocks.
-    ///
-    /// # Errors
-    /// When the reader has gone.
-    pub(crate) fn say_blocking(&self, text: &str) -> Result<(), Gone> {
-        if text.is_empty() {
-            return Ok(());
-        }
-        let event = StreamEvent::Text(text.to_owned());
-        self.begins(&event);
-        let told = self.reader.blocking_send(Said::Event(event));
-        told.map_err(|_| Gone)
     }
 
     /// Ends when the reader, though not gone, has made no room for so long: whoever writes would

@@ -206,6 +206,12 @@ impl HttpError {
                 "tier_busy",
                 Retry::AfterSeconds(SOON_S),
             ),
+            Fault::Full { wait_s } => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                SERVER,
+                "tier_busy",
+                Retry::AfterSeconds(wait_s),
+            ),
             Fault::Tier if retryable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 SERVER,

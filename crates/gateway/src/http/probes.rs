@@ -19,9 +19,15 @@ pub(super) async fn alive() -> &'static str {
 /// `GET /readyz`: requests will be answered.
 ///
 /// # Errors
-/// 503 with what it is busy with until ledger, tiers and tasks are ready.
+/// 503 with what it is busy with until ledger, tiers and tasks are ready, and while a tier's engine
+/// is down.
 pub(super) async fn ready(State(server): State<Arc<Server>>) -> Result<&'static str, HttpError> {
-    server.app().map(|_app| "ready\n")
+    let app = server.app()?;
+    let mut tiers = app.tiers.iter();
+    match tiers.find_map(|(name, tier)| Some((name, tier.trouble()?))) {
+        Some((name, trouble)) => Err(HttpError::not_ready(&format!("{trouble}: tier {name}"))),
+        None => Ok("ready\n"),
+    }
 }
 
 /// `GET /metrics`, in the OpenMetrics text format.

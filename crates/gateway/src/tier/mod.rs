@@ -70,6 +70,14 @@ impl Tier {
         }
     }
 
+    /// What keeps the tier from answering, in words that follow "it is".
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Local(local) => local.trouble(),
+            Self::Student | Self::Remote(_) | Self::Person => None,
+        }
+    }
+
     /// The price list of a tier that has one.
     pub(crate) fn price(&self) -> Option<&Price> {
         match self {
@@ -139,6 +147,11 @@ pub(crate) enum Fault {
     Budget,
     /// There is no room now.
     Busy,
+    /// The queue is full; so many seconds, as far as one can say, until there is room.
+    Full {
+        /// At least 1.
+        wait_s: u64,
+    },
     /// The tier, or the way to it.
     Tier,
 }

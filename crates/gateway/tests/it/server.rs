@@ -84,6 +84,16 @@ impl<'a> Server<'a> {
         assert!(sent.success());
     }
 
+    /// The process of its engine, while there is one.
+    pub(crate) fn engine(&self) -> Option<u32> {
+        let parent = self.child.id();
+        std::fs::read_dir("/proc").unwrap().find_map(|entry| {
+            let pid: u32 = entry.unwrap().file_name().to_str()?.parse().ok()?;
+            let (state, started_by) = state_and_parent(pid)?;
+            (state != 'Z' && started_by == parent).then_some(pid)
+        })
+    }
+
     /// Waits for the process to end; its exit code and all that it logged.
     pub(crate) fn ended(mut self) -> (Option<i32>, String) {
         until("it ends", || self.child.try_wait().unwrap().is_some());
@@ -117,6 +127,26 @@ impl Drop for Server<'_> {
         let _ended = self.child.kill();
         let _ended = self.child.wait();
     }
+}
+
+/// A process's state, by its letter, and who started it.
+fn state_and_parent(pid: u32) -> Option<(char, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut fields = rest.split(' ');
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+/// Whether a process is there and has not ended.
+pub(crate) fn lives(pid: u32) -> bool {
+    state_and_parent(pid).is_some_and(|(state, _)| state != 'Z' && state != 'X')
+}
+
+/// Sends a process a signal.
+pub(crate) fn signal(pid: u32, signal: &str) {
+    let command = format!("kill {signal} {pid}");
+    let sent = Command::new("sh").args(["-c", &command]).status();
+    assert!(sent.unwrap().success());
 }
 
 /// The command, with a key that configs may name.

@@ -98,6 +98,12 @@ impl Inbox {
         std::mem::take(&mut self.lock().new)
     }
 
+    /// How many wait, apart from those who have come since.
+    pub(super) fn set_waiting(&self, waiting: usize) {
+        let mut state = self.lock();
+        state.waiting = waiting + state.new.len();
+    }
+
     pub(super) fn publish(&self, news: News) {
         let mut state = self.lock();
         let new = state.new.iter().map(Job::tokens_left).sum::<usize>();

@@ -64,19 +64,23 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
-    /// All of the machine's threads, 64 requests that wait and 64 that run, 128 tokens a step,
-    /// memory for 16,384 tokens, and 32 MiB for small models.
+    /// All of the machine's threads, 64 requests that wait and 64 that run, 128 tokens a step (512
+    /// with a small model), memory for 16,384 tokens, and 32 MiB for small models.
     pub fn for_model(model: &Model) -> Self {
         const TOKENS: u64 = 16_384;
+        const SMALL_MODEL_BYTES: u64 = 32 << 20;
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let some = |n| NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN);
+        let small = model.memory().weights_bytes < SMALL_MODEL_BYTES;
+        let step = crate::session::PREFILL_TOKENS;
         Self {
             threads,
             queue_max: 64,
             running_max: some(64),
-            step_tokens: some(crate::session::PREFILL_TOKENS),
+            // A step of a small model is over so soon that what lies between two would tell.
+            step_tokens: some(if small { 4 * step } else { step }),
             kv_bytes: model.memory().position_bytes.saturating_mul(TOKENS),
-            small_model_bytes: 32 << 20,
+            small_model_bytes: SMALL_MODEL_BYTES,
         }
     }
 }

@@ -98,6 +98,8 @@ impl Scheduler {
         while let Some(new) = self.inbox.fetch(idle) {
             self.sort_in(new);
             self.admit();
+            // Before a step whose answers bring new requests: those find the places free.
+            self.inbox.set_waiting(self.waiting().count());
             let shares = self.plan();
             idle = shares.iter().all(|share| *share == 0);
             if !idle {
@@ -321,7 +323,7 @@ impl Scheduler {
             [(job, _)] => job.outbox.gone.clone(),
             _ => Cancel::new(),
         };
-        let (model, team, steps) = (&*self.model, &self.team, &mut self.steps);
+        let (model, team, steps) = (&*self.model, &self.team, &self.steps);
         let run = || steps.run((model, team), planned, &cancel);
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(())) => {
@@ -360,17 +362,22 @@ impl Scheduler {
         self.running = left;
     }
 
+    fn waiting(&self) -> impl Iterator<Item = &Job> {
+        let tenants = self.tenants.values();
+        tenants.flat_map(|waiting| waiting.jobs.values())
+    }
+
     fn publish(&mut self) {
-        let waiting = self
-            .tenants
-            .values()
-            .flat_map(|waiting| waiting.jobs.values());
-        let all = || self.running.iter().chain(waiting.clone());
         self.stats.running = self.running.len();
         self.stats.kv_bytes = (self.count.get() * self.model.page_shape().page_bytes()) as u64;
+        let tokens_ahead = self
+            .running
+            .iter()
+            .chain(self.waiting())
+            .map(Job::tokens_left);
         self.inbox.publish(News {
-            waiting: waiting.clone().count(),
-            tokens_ahead: all().map(Job::tokens_left).sum(),
+            waiting: self.waiting().count(),
+            tokens_ahead: tokens_ahead.sum(),
             tokens_per_second: self.speed.tokens_per_second(),
             stats: self.stats,
         });

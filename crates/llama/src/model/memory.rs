@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Bytes that a program may still take without driving others out, as far as the system says:
 /// the least of what the machine and the control groups that this process is in have left.
-pub(super) fn available_bytes() -> Option<u64> {
+pub fn available_bytes() -> Option<u64> {
     let machine = read_to_string("/proc/meminfo")
         .ok()
         .and_then(|text| field(&text, "MemAvailable:"))

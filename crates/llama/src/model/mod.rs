@@ -9,6 +9,7 @@ mod weights;
 
 pub use config::Config;
 pub use load::{LoadOptions, LoadProgress};
+pub use memory::available_bytes as available_memory_bytes;
 pub use summary::{ModelFile, Rope, TensorGroup};
 
 pub(crate) use config::RopeFrequencies;

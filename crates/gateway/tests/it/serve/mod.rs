@@ -1,6 +1,7 @@
 //! `tiergate serve`.
 
 mod answers;
+mod engine;
 mod keys;
 mod life;
 mod limits;
