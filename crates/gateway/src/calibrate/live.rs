@@ -19,7 +19,7 @@ use crate::certificate::Reference;
 use crate::cli::CalibrateArgs;
 use crate::config::{Config, TaskConfig};
 use crate::learn;
-use crate::records::content::Content;
+use crate::records::content::{Content, instruction};
 use crate::student::shelf::Shelf;
 use crate::terminal::count;
 
@@ -62,6 +62,8 @@ pub(crate) struct Gathered {
     floors: BTreeMap<TierName, f64>,
     missing: usize,
     unwatched: usize,
+    /// The lowest chance that a request had, whether or not it became known.
+    pub(crate) lowest: f64,
     /// When the last answer was kept without being watched.
     pub(crate) unwatched_until: Option<Timestamp>,
 }
@@ -86,12 +88,20 @@ pub(crate) fn gather(
         floors: BTreeMap::new(),
         missing: 0,
         unwatched: 0,
+        lowest: 1.0,
         unwatched_until: None,
     };
+    let asked = instruction(&task.task);
     for record in reader.records(&query)? {
         let record = record?;
         let content: Content = serde_json::from_str(&record.content)
             .with_context(|| format!("the record of request {} is damaged", record.request))?;
+        if content.instruction != asked {
+            continue;
+        }
+        if let Some(lot) = content.audit {
+            gathered.lowest = gathered.lowest.min(lot.probability);
+        }
         match known(reader, (&record, &content), labels, reference)? {
             Known::Right(probability, label) => {
                 raise(&mut gathered.floors, &content, reference)?;
@@ -153,7 +163,7 @@ pub(super) fn read(
         );
     }
     let known = gathered.rows.len();
-    let (texts, gold) = thinned(gathered.rows).into_iter().unzip();
+    let (texts, gold) = thinned(gathered.rows, gathered.lowest).into_iter().unzip();
     Ok(Read {
         texts,
         gold: Some(gold),
@@ -226,10 +236,8 @@ fn lot(purpose: &str, request: &str) -> f64 {
     Random::new(seed).unit()
 }
 
-/// The rows that stay, when each had the chance of the unlikeliest.
-pub(crate) fn thinned(rows: Vec<Row>) -> Vec<(String, usize)> {
-    let lowest = rows.iter().map(|row| row.probability);
-    let lowest = lowest.fold(1.0, f64::min);
+/// The rows that stay, when each had the lowest chance that any request had.
+pub(crate) fn thinned(rows: Vec<Row>, lowest: f64) -> Vec<(String, usize)> {
     rows.into_iter()
         .filter(|row| row.lot < lowest / row.probability)
         .map(|row| (row.text, row.label))
@@ -264,7 +272,7 @@ mod tests {
             }
         }
         let known = rows.len();
-        let left = thinned(rows);
+        let left = thinned(rows, 0.1);
         let share = left.iter().filter(|(_, label)| *label == 1).count() as f64 / left.len() as f64;
         // 0.5 · 0.8 + 0.5 · 0.1, and four standard errors of 6,000.
         assert!((share - 0.45).abs() < 0.026, "{share}");

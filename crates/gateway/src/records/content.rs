@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Prompt, Role};
+use domain::{Prompt, Role, Task};
 use ledger::{NewRecord, Timestamp};
 use routing::cascade::{Decision, Rule};
 use routing::evidence::{Evidence, TokenLogProbabilities};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::audit::choice::Choice;
+use crate::learn::stored::hex;
 use crate::ready::ReadyTask;
 use crate::tier::Asked;
 
@@ -19,6 +21,10 @@ const LOG_OF_NONE: f64 = -745.0;
 /// What the tiers made of a text, and by which rules it was decided.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Content {
+    /// What the tiers were told to do with the text: SHA-256 of the task's instruction, with its
+    /// labels. What was answered to another question proves nothing about this one.
+    #[serde(default)]
+    pub(crate) instruction: String,
     /// Each tier that was asked, by its name.
     pub(crate) models: BTreeMap<String, ModelAnswer>,
     /// From which confidence each tier's answer was accepted, where that depends on it.
@@ -89,6 +95,7 @@ impl Content {
             (tier, ModelAnswer::of(asked))
         });
         let content = Self {
+            instruction: instruction(&task.task),
             models: models.collect(),
             thresholds: thresholds.collect(),
             certificate: task.certificate.clone(),
@@ -158,6 +165,11 @@ impl TokensJson {
             quantiles: (0..=10).map(quantile).collect(),
         }
     }
+}
+
+/// The SHA-256 of a task's instruction, as hexadecimal digits.
+pub(crate) fn instruction(task: &Task) -> String {
+    hex(&Sha256::digest(task.instruction()))
 }
 
 /// What was asked, without the task's own instruction: the one text, or the conversation's turns

@@ -39,6 +39,8 @@ struct Known {
     labels: u64,
     teaching: Vec<Labelled>,
     gold: usize,
+    /// The lowest chance that a request had to become known.
+    lowest: f64,
     proof: Vec<live::Row>,
 }
 
@@ -77,7 +79,7 @@ pub(crate) async fn give(app: &App, name: &TaskName) -> anyhow::Result<Given> {
         )));
     }
     let (key, student) = taught(&app.config, task, labels, &known.teaching)?;
-    let texts = live::thinned(known.proof);
+    let texts = live::thinned(known.proof, known.lowest);
     let proven = prove(app, task, &student, (texts, reference.clone())).await?;
     let before = share_kept(app, task, present, (certificate, &proven.sample)).await?;
     let after = proven.share_kept;
@@ -124,13 +126,19 @@ fn known(
     reference: &Reference,
 ) -> anyhow::Result<Known> {
     let reader = Reader::open(&ledger_file(&app.config))?;
+    // As whoever decides that there be a lesson counts them.
+    let labels_known = match reference {
+        Reference::Tier(tier) => reader.labels_known(&task.task.name, tier)?,
+        Reference::Gold => 0,
+    };
     let gathered = live::gather(&reader, task, (ledger::TimeRange::ALL, labels, reference))?;
     // What was kept unwatched spoils what came before it.
     let from = gathered.unwatched_until;
     let mut known = Known {
-        labels: gathered.rows.len() as u64,
+        labels: labels_known,
         teaching: Vec::new(),
         gold: 0,
+        lowest: gathered.lowest,
         proof: Vec::new(),
     };
     for row in gathered.rows.into_iter().rev() {

@@ -499,6 +499,17 @@ fn audits_and_what_was_passed_on_certify_anew_without_asking_the_vendor_again() 
     assert_ne!(after["certificate"]["id"], before["certificate"]["id"]);
     assert_eq!(after["certificate"]["reference"], "frontier");
 
+    // What was answered to another question proves nothing about this one.
+    let config = place.read("tiergate.toml");
+    let other = config.replace("Which matter", "What matter");
+    place.write("tiergate.toml", other);
+    let ran = place.run(&from);
+    assert!(
+        ran.code == Some(1) && ran.err.contains("knows of no request"),
+        "{ran:?}"
+    );
+    place.write("tiergate.toml", config);
+
     let none = [&FROM_AUDITS[..], &["--until", "2020-01-01"]].concat();
     let ran = place.run(&none);
     assert!(
