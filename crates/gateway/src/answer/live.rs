@@ -59,7 +59,11 @@ impl Live {
             match tokio::time::timeout(patience, self.reader.reserve()).await {
                 Err(_elapsed) => return,
                 Ok(Err(_gone)) => std::future::pending().await,
-                Ok(Ok(_room)) => tokio::time::sleep(patience).await,
+                Ok(Ok(room)) => {
+                    // Who writes may need it meanwhile.
+                    drop(room);
+                    tokio::time::sleep(patience).await;
+                }
             }
         }
     }
@@ -114,6 +118,19 @@ mod tests {
         drop(said);
         let waited = tokio::time::timeout(PATIENCE * 3, live.stalled(PATIENCE)).await;
         assert!(waited.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_watches_the_reader_takes_no_room() {
+        let (reader, _said) = mpsc::channel(1);
+        let live = Live::new(reader);
+        let start = tokio::time::Instant::now();
+        tokio::select! {
+            biased;
+            () = live.stalled(PATIENCE) => panic!("it was given up"),
+            () = live.say(text("a")) => {}
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test]
