@@ -46,6 +46,8 @@ pub struct Price {
     pub input: TokenRate,
     /// For a token read from the vendor's prompt cache.
     pub cached_input: TokenRate,
+    /// For a token read and put into the vendor's prompt cache.
+    pub cache_write: TokenRate,
     /// For a token written.
     pub output: TokenRate,
 }
@@ -57,16 +59,18 @@ impl Price {
     /// [`MoneyError::OutOfRange`] when the sum is beyond what one line can hold.
     pub fn cost(&self, usage: &Usage) -> Result<Picodollars, MoneyError> {
         let cached = usage.cached_prompt.0.min(usage.prompt.0);
-        let fresh = usage.prompt.0 - cached;
+        let written = usage.cache_write_prompt.0.min(usage.prompt.0 - cached);
+        let fresh = usage.prompt.0 - cached - written;
         self.input
             .per_token()
             .times(fresh)?
             .plus(self.cached_input.per_token().times(cached)?)?
+            .plus(self.cache_write.per_token().times(written)?)?
             .plus(self.output.per_token().times(usage.completion.0)?)
     }
 
     /// The most that an attempt can cost which reads at most `prompt` and writes at most
-    /// `completion` tokens: nothing is taken to be cached at a lower rate.
+    /// `completion` tokens: nothing is taken to be cached at a lower rate, and everything to be put into a cache.
     ///
     /// # Errors
     /// [`MoneyError::OutOfRange`] when the sum is beyond what one line can hold.
@@ -75,7 +79,7 @@ impl Price {
         prompt: PromptTokens,
         completion: CompletionTokens,
     ) -> Result<Picodollars, MoneyError> {
-        let dearest = self.input.max(self.cached_input);
+        let dearest = self.input.max(self.cached_input).max(self.cache_write);
         dearest
             .per_token()
             .times(prompt.0)?
@@ -93,6 +97,7 @@ mod tests {
         Price {
             input: rate(input),
             cached_input: rate(cached),
+            cache_write: rate(input),
             output: rate(output),
         }
     }
@@ -107,6 +112,15 @@ mod tests {
         };
         let cost = price("1.25", "0.125", "10").cost(&usage).unwrap();
         assert_eq!(cost.to_usd(), "0.0009");
+        let writing = Price {
+            cache_write: TokenRate::from_usd_per_million("2.5").unwrap(),
+            ..price("1.25", "0.125", "10")
+        };
+        let usage = Usage {
+            cache_write_prompt: PromptTokens(200),
+            ..usage
+        };
+        assert_eq!(writing.cost(&usage).unwrap().to_usd(), "0.00115");
     }
 
     #[test]
@@ -124,17 +138,19 @@ mod tests {
 
         #[test]
         fn the_worst_case_is_never_below_the_cost(
-            rates in proptest::array::uniform3(0_u32..50_000_000),
+            rates in proptest::array::uniform4(0_u32..50_000_000),
             prompt in 0_u64..1_000_000,
             cached in 0_u64..1_000_000,
+            cache_written in 0_u64..1_000_000,
             completion in 0_u64..100_000,
         ) {
-            let [input, cached_input, output] =
+            let [input, cached_input, cache_write, output] =
                 rates.map(|r| TokenRate(Picodollars::new(i64::from(r))));
-            let price = Price { input, cached_input, output };
+            let price = Price { input, cached_input, cache_write, output };
             let usage = Usage {
                 prompt: PromptTokens(prompt),
                 cached_prompt: PromptTokens(cached.min(prompt)),
+                cache_write_prompt: PromptTokens(cache_written),
                 completion: CompletionTokens(completion),
                 ..Usage::default()
             };

@@ -8,20 +8,17 @@ use anyhow::Context as _;
 use domain::{TaskName, TierKind, TierName};
 use ledger::{Forgetting, Ledger};
 use tokio::sync::Notify;
-use upstream::{
-    Client, Dialect, Egress, EgressOptions, Endpoint, EndpointOptions, PlainHttp, RetryPolicy,
-    Sampling, TimeLimits,
-};
 
 use crate::audit::{self, Watch};
 use crate::certificate::{self, Circumstances, Standing};
 use crate::clock;
-use crate::config::{self, Config, MaxTokensField, TaskConfig};
+use crate::config::{self, Config, TaskConfig};
 use crate::learn;
 use crate::metrics::Metrics;
 use crate::ready::ReadyTask;
 use crate::simulation::Simulation;
 use crate::tier::Tier;
+use crate::tier::connect;
 use crate::tier::local::LocalTier;
 use crate::tier::remote::RemoteTier;
 
@@ -243,53 +240,13 @@ fn start_tier(
         }
         config::Tier::Pool(remote) | config::Tier::Frontier(remote) => {
             let simulated = simulation.and_then(|simulation| simulation.url(name));
-            let client = client(remote, simulated).with_context(|| format!("tiers.{name}"))?;
+            let pool = connect::pool(remote, simulated).with_context(|| format!("tiers.{name}"))?;
             Tier::Remote(Box::new(RemoteTier::new(
                 remote,
                 kind,
-                client,
+                pool,
                 ledger.clone(),
             )))
         }
     })
-}
-
-/// The way to a tier's server, or to its stand-in.
-fn client(settings: &config::RemoteTier, simulated: Option<String>) -> anyhow::Result<Client> {
-    let egress = Egress::new(&EgressOptions {
-        extra_roots_pem: settings.ca_file.clone(),
-    })?;
-    let options = EndpointOptions {
-        key: settings.key.clone().filter(|_| simulated.is_none()),
-        plain_http: if settings.allow_plain_http {
-            PlainHttp::Allowed
-        } else {
-            PlainHttp::LoopbackOnly
-        },
-        dialect: Dialect {
-            max_tokens: match settings.max_tokens_field {
-                MaxTokensField::MaxTokens => upstream::MaxTokensField::MaxTokens,
-                MaxTokensField::MaxCompletionTokens => {
-                    upstream::MaxTokensField::MaxCompletionTokens
-                }
-            },
-            sampling: if settings.sends_sampling {
-                Sampling::Sent
-            } else {
-                Sampling::Omitted
-            },
-        },
-        limits: TimeLimits {
-            connect: settings.connect,
-            first_token: settings.first_token,
-            idle: settings.idle,
-            total: settings.total,
-        },
-        retry: RetryPolicy {
-            attempts_max: settings.attempts_max,
-            ..RetryPolicy::default()
-        },
-        ..EndpointOptions::new(simulated.as_ref().unwrap_or(&settings.url), &settings.model)
-    };
-    Ok(Client::new(&egress, Endpoint::new(options)?))
 }

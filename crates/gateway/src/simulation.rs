@@ -101,6 +101,7 @@ fn free() -> Price {
     Price {
         input: zero,
         cached_input: zero,
+        cache_write: zero,
         output: zero,
     }
 }

@@ -90,6 +90,7 @@ fn options(arguments: Arguments) -> Result<StandinOptions> {
         price: Price {
             input: arguments.price_input,
             cached_input: arguments.price_input,
+            cache_write: arguments.price_input,
             output: arguments.price_output,
         },
         journal: arguments.journal,

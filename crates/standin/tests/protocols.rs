@@ -38,6 +38,7 @@ fn price() -> Price {
     Price {
         input: rate("2.50"),
         cached_input: rate("0.25"),
+        cache_write: rate("2.50"),
         output: rate("10"),
     }
 }

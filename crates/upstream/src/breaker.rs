@@ -119,6 +119,15 @@ impl SharedBreaker {
         })
     }
 
+    /// Whether no attempt would be let through now.
+    pub(crate) fn is_resting(&self) -> bool {
+        match self.lock().state {
+            State::Closed => false,
+            State::Open { until } => Instant::now() < until,
+            State::Probing => true,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Breaker> {
         // Each change is whole before anything can panic, so a poisoned lock hides no harm.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

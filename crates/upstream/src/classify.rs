@@ -71,6 +71,14 @@ const LASTING: &[&str] = &[
     "authentication_error",
     "permission_error",
     "not_found_error",
+    "request_too_large",
+    // Google's.
+    "INVALID_ARGUMENT",
+    "FAILED_PRECONDITION",
+    "OUT_OF_RANGE",
+    "UNAUTHENTICATED",
+    "PERMISSION_DENIED",
+    "NOT_FOUND",
 ];
 
 const fn rule(statuses: Statuses, words: &'static [&'static str], meaning: Meaning) -> Rule {

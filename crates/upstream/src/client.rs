@@ -14,8 +14,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use tokio::time::{Instant, timeout_at};
-use wire::chat::{Delivery, Extra, OutwardRequest};
-use wire::openai::chat::{encode_request, parse_completion};
+use wire::chat::{Delivery, Extra, OutwardRequest, encode_request, parse_completion};
 
 use crate::breaker::{Health, Permit, SharedBreaker};
 use crate::classify::classify;
@@ -139,7 +138,10 @@ impl Client {
         let start = Instant::now();
         match self.send(attempt, Delivery::Streamed).await {
             Ok(body) => {
-                let reading = Reading::new(body, start, self.endpoint().limits.first_token);
+                let Endpoint {
+                    protocol, limits, ..
+                } = self.endpoint();
+                let reading = Reading::new(body, *protocol, start, limits.first_token);
                 CompletionStream::begin(self.endpoint().host.clone(), reading, permit).await
             }
             Err(error) => {
@@ -195,10 +197,40 @@ impl Client {
         }
     }
 
+    /// The server, as `host:port` or `host`.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.endpoint().host
+    }
+
+    /// Whether the last attempts failed, so that none is made for a while.
+    #[must_use]
+    pub fn is_resting(&self) -> bool {
+        self.shared.breaker.is_resting()
+    }
+
+    /// Whether the server answers to a question for its models, which costs nothing: with any
+    /// status but one of 500 and above, and within the limit for connecting.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection.
+    pub async fn is_well(&self) -> bool {
+        let endpoint = self.endpoint();
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = endpoint.models_uri.clone();
+        *request.headers_mut() = endpoint.headers.clone();
+        let answer = self.shared.http.request(request);
+        match timeout_at(Instant::now() + endpoint.limits.connect, answer).await {
+            Ok(Ok(response)) => !response.status().is_server_error(),
+            Ok(Err(_unreached)) => false,
+            Err(_elapsed) => false,
+        }
+    }
+
     /// The protocol in which the endpoint is asked.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
-        Protocol::OpenAiChat
+        self.endpoint().protocol
     }
 
     fn endpoint(&self) -> &Endpoint {
@@ -217,7 +249,7 @@ impl Client {
         let body = self.send(attempt, Delivery::Whole).await?;
         let answer = body.read_answer().await;
         let answer = answer.map_err(|cause| self.broken(cause))?;
-        parse_completion(&answer).map_err(|error| self.broken(breakage(error)))
+        parse_completion(self.protocol(), &answer).map_err(|error| self.broken(breakage(error)))
     }
 
     /// Sends the request; gives the body of an answer of success.
@@ -274,9 +306,12 @@ impl Client {
             delivery,
             extra: attempt.extra,
         };
-        let mut request = Request::new(Full::from(encode_request(&body)));
+        let mut request = Request::new(Full::from(encode_request(endpoint.protocol, &body)));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = endpoint.chat_uri.clone();
+        *request.uri_mut() = match delivery {
+            Delivery::Whole => endpoint.uri.clone(),
+            Delivery::Streamed => endpoint.stream_uri.clone(),
+        };
         *request.headers_mut() = endpoint.headers.clone();
         if let Ok(id) = HeaderValue::from_str(attempt.id)
             && !id.is_empty()

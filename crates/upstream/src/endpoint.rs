@@ -4,18 +4,23 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use domain::Protocol;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use secrecy::{ExposeSecret, SecretString};
-use wire::chat::Dialect;
+use wire::chat::{Delivery, Dialect};
 
 use crate::breaker::BreakerPolicy;
 use crate::retry::RetryPolicy;
+use crate::speech::{self, KeyHeader};
 
 /// Headers that the client itself writes.
-const OWN_HEADERS: [HeaderName; 6] = [
+const OWN_HEADERS: [HeaderName; 9] = [
     AUTHORIZATION,
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
     CONTENT_TYPE,
     http::header::CONTENT_LENGTH,
     http::header::TRANSFER_ENCODING,
@@ -30,8 +35,16 @@ pub struct EndpointOptions {
     pub url: String,
     /// The server's name of the model.
     pub model: String,
-    /// The key, sent as a bearer token.
+    /// The protocol that the server speaks.
+    pub protocol: Protocol,
+    /// The key.
     pub key: Option<SecretString>,
+    /// The header in which the key is sent; `None` for the one that the protocol's own vendor
+    /// wants.
+    pub key_header: Option<KeyHeader>,
+    /// The version of the surface that the address names in its query, `?api-version=VERSION`,
+    /// as Azure's older addresses do.
+    pub api_version: Option<String>,
     /// Headers to send beside.
     pub headers: Vec<(String, String)>,
     /// Where an unencrypted connection is allowed.
@@ -54,7 +67,10 @@ impl EndpointOptions {
         Self {
             url: url.into(),
             model: model.into(),
+            protocol: Protocol::OpenAiChat,
             key: None,
+            key_header: None,
+            api_version: None,
             headers: Vec::new(),
             plain_http: PlainHttp::default(),
             dialect: Dialect::default(),
@@ -115,7 +131,12 @@ pub struct EndpointError {
 pub struct Endpoint {
     /// `host` or `host:port`, for messages.
     pub(crate) host: String,
-    pub(crate) chat_uri: Uri,
+    pub(crate) protocol: Protocol,
+    /// Where whole answers are asked for, and streams.
+    pub(crate) uri: Uri,
+    pub(crate) stream_uri: Uri,
+    /// Where the server lists its models.
+    pub(crate) models_uri: Uri,
     pub(crate) model: String,
     pub(crate) headers: HeaderMap,
     pub(crate) dialect: Dialect,
@@ -127,7 +148,7 @@ pub struct Endpoint {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint")
-            .field("uri", &self.chat_uri)
+            .field("uri", &self.uri)
             .field("model", &self.model)
             .finish_non_exhaustive()
     }
@@ -140,16 +161,21 @@ impl Endpoint {
     /// When the address is no `https` address (or no allowed `http` one), the model is empty, the
     /// key or a header can't be sent, or a limit can't be kept.
     pub fn new(options: EndpointOptions) -> Result<Self, EndpointError> {
-        let chat_uri = chat_uri(&options.url, options.plain_http)?;
+        let base = base_uri(&options)?;
+        let uri = |path: &str| surface_uri(&base, &options, path);
+        let asking = |delivery| uri(&speech::path(options.protocol, &options.model, delivery));
         if options.model.trim().is_empty() {
             let fault = "is empty; give the server's name of the model, for example `gpt-5-mini`";
             return Err(error("model", fault));
         }
         check_limits(&options)?;
         Ok(Self {
-            host: host(&chat_uri),
+            host: host(&base),
             headers: headers(&options)?,
-            chat_uri,
+            protocol: options.protocol,
+            uri: asking(Delivery::Whole)?,
+            stream_uri: asking(Delivery::Streamed)?,
+            models_uri: uri("/models")?,
             model: options.model,
             dialect: options.dialect,
             limits: options.limits,
@@ -164,33 +190,37 @@ fn error(field: &'static str, fault: impl Into<String>) -> EndpointError {
     EndpointError { field, fault }
 }
 
-fn chat_uri(url: &str, plain_http: PlainHttp) -> Result<Uri, EndpointError> {
-    const EXAMPLE: &str = "for example `https://api.openai.com/v1`";
+const EXAMPLE: &str = "for example `https://api.openai.com/v1`";
+
+/// The address that the options give, checked.
+fn base_uri(options: &EndpointOptions) -> Result<Uri, EndpointError> {
     let bad = |what: &str| error("url", format!("{what}; {EXAMPLE}"));
     // The address itself is not shown: people put keys into addresses.
-    let base: Uri = url.parse().map_err(|_invalid| bad("is no address"))?;
+    let base: Uri = options
+        .url
+        .parse()
+        .map_err(|_invalid| bad("is no address"))?;
     let authority = base.authority().ok_or_else(|| bad("names no server"))?;
     if authority.as_str().contains('@') {
         return Err(bad(
             "has a name or password in it, which belong into the key",
         ));
     }
-    if base.query().is_some() || url.contains('#') {
+    if base.query().is_some() || options.url.contains('#') {
         return Err(bad("goes on after its path; leave `?` and `#` out"));
     }
-    if base
-        .path()
-        .trim_end_matches('/')
-        .ends_with("/chat/completions")
-    {
-        return Err(bad(
-            "names the surface too; end it before `/chat/completions`",
-        ));
+    let path = base.path().trim_end_matches('/');
+    for surface in ["/chat/completions", "/responses", "/messages"] {
+        if path.ends_with(surface) {
+            let what = format!("names the surface too; end it before `{surface}`");
+            return Err(bad(&what));
+        }
     }
     match base.scheme() {
         Some(scheme) if *scheme == Scheme::HTTPS => {}
         Some(scheme) if *scheme == Scheme::HTTP => {
-            if plain_http == PlainHttp::LoopbackOnly && !is_loopback(authority.host()) {
+            let is_far = !is_loopback(authority.host());
+            if options.plain_http == PlainHttp::LoopbackOnly && is_far {
                 return Err(error(
                     "url",
                     "is unencrypted and leaves this machine; use https, or allow plain http for \
@@ -200,13 +230,30 @@ fn chat_uri(url: &str, plain_http: PlainHttp) -> Result<Uri, EndpointError> {
         }
         _ => return Err(bad("is neither https nor http")),
     }
-    let path = base.path().trim_end_matches('/');
+    Ok(base)
+}
+
+/// The address of a path of the server's.
+fn surface_uri(base: &Uri, options: &EndpointOptions, path: &str) -> Result<Uri, EndpointError> {
+    let mut path = format!("{}{path}", base.path().trim_end_matches('/'));
+    if let Some(version) = &options.api_version {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        if version.is_empty() || !version.bytes().all(is_plain) {
+            let fault = "is no version; give one such as `2024-10-21`";
+            return Err(error("api_version", fault));
+        }
+        path.push(if path.contains('?') { '&' } else { '?' });
+        path += &format!("api-version={version}");
+    }
     Uri::builder()
         .scheme(base.scheme_str().unwrap_or_default())
-        .authority(authority.as_str())
-        .path_and_query(format!("{path}/chat/completions"))
+        .authority(base.authority().map_or("", http::uri::Authority::as_str))
+        .path_and_query(path)
         .build()
-        .map_err(|_invalid| bad("is no address"))
+        .map_err(|_invalid| {
+            let fault = "has a character that no address can have, where its protocol puts it";
+            error("model", fault)
+        })
 }
 
 /// Whether a host is this machine.
@@ -238,19 +285,25 @@ fn headers(options: &EndpointOptions) -> Result<HeaderMap, EndpointError> {
         value.set_sensitive(true);
         headers.append(parsed, value);
     }
+    headers.extend(speech::header(options.protocol));
     if let Some(key) = &options.key {
-        headers.insert(AUTHORIZATION, bearer(key)?);
+        let header = options.key_header;
+        let header = header.unwrap_or_else(|| KeyHeader::of(options.protocol));
+        headers.insert(header.name(), key_value(key, header)?);
     }
     Ok(headers)
 }
 
-fn bearer(key: &SecretString) -> Result<HeaderValue, EndpointError> {
+fn key_value(key: &SecretString, header: KeyHeader) -> Result<HeaderValue, EndpointError> {
     let key = key.expose_secret();
     if key.is_empty() {
         return Err(error("key", "is empty; give the vendor's key, or none"));
     }
     let plain = key.bytes().all(|byte| byte.is_ascii_graphic());
-    let value = plain.then(|| HeaderValue::try_from(format!("Bearer {key}")));
+    let value = plain.then(|| match header {
+        KeyHeader::Bearer => HeaderValue::try_from(format!("Bearer {key}")),
+        _ => HeaderValue::try_from(key),
+    });
     let Some(Ok(mut value)) = value else {
         let fault = "has a character that no key has, often a space or line break at its end";
         return Err(error("key", fault));
@@ -317,7 +370,10 @@ mod tests {
             ),
         ] {
             let endpoint = endpoint(url).unwrap();
-            assert_eq!(endpoint.chat_uri, uri);
+            assert_eq!(
+                (&endpoint.uri, &endpoint.stream_uri),
+                (&uri.parse().unwrap(), &uri.parse().unwrap())
+            );
             assert_eq!(endpoint.host, host);
         }
         for bad in [
@@ -335,6 +391,43 @@ mod tests {
         ] {
             assert_eq!(endpoint(bad).unwrap_err().field, "url", "{bad}");
         }
+    }
+
+    #[test]
+    fn each_protocol_has_its_addresses_and_its_header_for_the_key() {
+        let check = |protocol, version: Option<&str>, (whole, stream): (&str, &str), key: &str| {
+            let mut options = EndpointOptions::new("https://a/base/", "m-1");
+            options.protocol = protocol;
+            options.api_version = version.map(str::to_owned);
+            options.key = Some("sk-1".to_owned().into());
+            let endpoint = Endpoint::new(options).unwrap();
+            let after = |uri: &Uri| uri.to_string().replace("https://a/base/", "");
+            assert_eq!(after(&endpoint.uri), whole);
+            assert_eq!(after(&endpoint.stream_uri), stream);
+            assert!(endpoint.headers.contains_key(key), "{key}");
+        };
+        let same = ("messages", "messages");
+        check(Protocol::Anthropic, None, same, "x-api-key");
+        let google = (
+            "models/m-1:generateContent",
+            "models/m-1:streamGenerateContent?alt=sse",
+        );
+        check(Protocol::Google, None, google, "x-goog-api-key");
+        let azure = "chat/completions?api-version=2024-10-21";
+        check(
+            Protocol::OpenAiChat,
+            Some("2024-10-21"),
+            (azure, azure),
+            "authorization",
+        );
+        let mut options = EndpointOptions::new("https://a/openai/v1", "m");
+        options.key = Some("sk-1".to_owned().into());
+        options.key_header = Some(KeyHeader::ApiKey);
+        let endpoint = Endpoint::new(options.clone()).unwrap();
+        assert_eq!(endpoint.headers.get("api-key").unwrap(), "sk-1");
+        assert!(!endpoint.headers.contains_key(AUTHORIZATION));
+        options.api_version = Some("a&b".to_owned());
+        assert_eq!(Endpoint::new(options).unwrap_err().field, "api_version");
     }
 
     #[test]

@@ -5,12 +5,11 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::StreamEvent;
+use domain::{Protocol, StreamEvent};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
-use wire::chat::{DecodeError, VendorError};
-use wire::openai::chat::ChunkReader;
+use wire::chat::{ChunkReader, DecodeError, VendorError};
 use wire::sse::{Event, Framer};
 
 use crate::breaker::{Health, Permit};
@@ -194,12 +193,17 @@ pub(crate) struct Reading {
 
 impl Reading {
     /// A stream at its begin. The first event must come within `first_token` of `start`.
-    pub(crate) fn new(body: Body, start: Instant, first_token: Duration) -> Self {
+    pub(crate) fn new(
+        body: Body,
+        protocol: Protocol,
+        start: Instant,
+        first_token: Duration,
+    ) -> Self {
         Self {
             body,
             framer: Framer::new(EVENT_BYTES_MAX),
             events: VecDeque::new(),
-            reader: ChunkReader::default(),
+            reader: ChunkReader::new(protocol),
             told: VecDeque::new(),
             bytes: 0,
             since: start,

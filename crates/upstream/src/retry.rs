@@ -148,6 +148,21 @@ impl RetrySchedule {
         budget.withdraw(now).then_some(wait)
     }
 
+    /// Whether the request may be put to another server of the same pool at once, after one of
+    /// them failed. That is not one of the attempts at one server, and where the failed server
+    /// got something it is taken from the budget as they are.
+    pub fn elsewhere(&mut self, error: &UpstreamError, now: Instant) -> bool {
+        let is_unsent = matches!(
+            error,
+            UpstreamError::Resting { .. } | UpstreamError::Unreachable { .. }
+        );
+        if now >= self.deadline || !(is_unsent || error.is_retryable()) {
+            return false;
+        }
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        is_unsent || budget.withdraw(now)
+    }
+
     /// A wait drawn evenly from zero to the backoff of this attempt.
     fn jitter(&mut self) -> Duration {
         let doublings = self.attempts.saturating_sub(1).min(31);

@@ -11,6 +11,7 @@ use domain::{
     CompletionTokens, Picodollars, Price, Sensitivity, Task, TaskName, TierKind, TierName,
 };
 use secrecy::SecretString;
+use upstream::{KeyHeader, Protocol};
 
 /// A config without faults. Every tier that a task names is in `tiers`, `server.auto` is in
 /// `tasks`, and each task's texts may reach each of its tiers.
@@ -170,10 +171,18 @@ pub(crate) enum ModelSource {
 pub(crate) struct RemoteTier {
     /// The base URL: `http` or `https`, a host, and a path without a slash at its end.
     pub(crate) url: String,
+    /// The base URLs of further servers of the same model.
+    pub(crate) other_urls: Vec<String>,
+    /// The protocol that the server speaks.
+    pub(crate) protocol: Protocol,
     /// The name by which the server knows the model.
     pub(crate) model: String,
     /// The API key.
     pub(crate) key: Option<SecretString>,
+    /// The header in which the key is sent; `None` for the protocol's own.
+    pub(crate) key_header: Option<KeyHeader>,
+    /// The version that the address names in its query.
+    pub(crate) api_version: Option<String>,
     /// What it charges; every frontier has one.
     pub(crate) price: Option<Price>,
     /// How long connecting may take, TLS included.

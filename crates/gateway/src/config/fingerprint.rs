@@ -1,5 +1,6 @@
 //! A hash of everything in the config that shapes a task's answers.
 
+use domain::Protocol;
 use sha2::{Digest as _, Sha256};
 
 use super::checked::{Config, LocalTier, ModelSource, RecordsSource, RemoteTier, TaskConfig, Tier};
@@ -119,12 +120,21 @@ impl Encoder {
                 let RemoteTier {
                     url,
                     model,
+                    other_urls,
+                    protocol,
                     sends_sampling,
                     ..
                 } = remote;
                 self.text(url);
                 self.text(model);
                 self.number(u64::from(*sends_sampling));
+                // What came later is told only where it is used, so that results of before are
+                // still known. No kind of tier, which else follows, has such a name.
+                if *protocol != Protocol::OpenAiChat || !other_urls.is_empty() {
+                    self.text("protocol and urls");
+                    self.text(protocol.name());
+                    self.list(other_urls.iter(), |hash, url| hash.text(url));
+                }
             }
         }
     }

@@ -74,6 +74,10 @@ const TASK_KINDS: &[&str] = &[
 const SENSITIVITIES: &[&str] = &["public", "internal", "confidential", "restricted"];
 /// Names of the fields in which a server may expect the limit of tokens to write.
 const MAX_TOKENS_FIELDS: &[&str] = &["max_tokens", "max_completion_tokens"];
+/// Names of the protocols that a tier may speak.
+const PROTOCOLS: &[&str] = &["openai", "openai-responses", "anthropic", "google"];
+/// Names of the headers in which a key may be sent.
+const KEY_HEADERS: &[&str] = &["authorization", "api-key", "x-api-key", "x-goog-api-key"];
 /// Names of the times for which a budget holds.
 const WINDOWS: &[&str] = &["day", "month", "total"];
 /// The longest time limit of a connection, in seconds.
@@ -102,6 +106,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("prices.*", Table, "a price list in US dollars per million tokens", "{ input = \"0.25\", output = \"2.00\" }"),
     opt("prices.*.input", Money, "the price of a million tokens read, in US dollars and in quotes", "\"0.25\""),
     opt("prices.*.cached_input", Money, "the price of a million tokens read from the vendor's cache, in US dollars and in quotes", "\"0.025\""),
+    opt("prices.*.cache_write", Money, "the price of a million tokens put into the vendor's cache, in US dollars and in quotes", "\"0.30\""),
     opt("prices.*.output", Money, "the price of a million tokens written, in US dollars and in quotes", "\"2.00\""),
 
     opt("tiers", Table, "the places that can answer, by name", "{}"),
@@ -111,7 +116,12 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("tiers.*.threads", Count(1, 1_024), "how many threads compute", "4"),
     opt("tiers.*.queue_max", Count(1, 100_000), "how many requests may wait for the engine", "64"),
     opt("tiers.*.machine_usd_per_hour", Money, "what an hour of this machine costs, in US dollars and in quotes", "\"0.08\""),
-    opt("tiers.*.url", Text, "the base URL of the server, what stands before `/chat/completions`", "\"https://api.openai.com/v1\""),
+    opt("tiers.*.url", Text, "the base URL of the server, what stands before `/chat/completions`, `/messages` or `/models/…`", "\"https://api.openai.com/v1\""),
+    opt("tiers.*.urls", List, "the list of base URLs of servers of the same model", "[\"https://gpu-1.example.com/v1\", \"https://gpu-2.example.com/v1\"]"),
+    opt("tiers.*.urls[]", Text, "the base URL of a server", "\"https://gpu-1.example.com/v1\""),
+    opt("tiers.*.protocol", Word(PROTOCOLS), "the protocol that the server speaks", "\"anthropic\""),
+    opt("tiers.*.key_header", Word(KEY_HEADERS), "the header in which the key is sent", "\"api-key\""),
+    opt("tiers.*.api_version", Text, "the version that the address names in its query", "\"2024-10-21\""),
     opt("tiers.*.key", Secret, "a reference to the API key", "\"env:OPENAI_API_KEY\""),
     opt("tiers.*.price", Text, "the name of a price list under `prices`", "\"gpt-5-mini\""),
     opt("tiers.*.connect_seconds", Number(0.001, HOUR), "how long connecting may take, in seconds", "5"),

@@ -98,6 +98,12 @@ pub(super) struct RawPrice {
     ///
     /// Default: as `input`, so that cost is never shown too low.
     pub(super) cached_input: Option<String>,
+    /// For a million tokens that the vendor put into its prompt cache, in US dollars; of several
+    /// prices the dearest.
+    ///
+    /// Default: as `input`. A `frontier` with the protocol `anthropic` needs it, because its
+    /// vendors charge more for them.
+    pub(super) cache_write: Option<String>,
     /// For a million tokens written, reasoning included, in US dollars.
     ///
     /// Required.
@@ -110,8 +116,7 @@ pub(super) struct RawPrice {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawTier {
     /// `student` (a classifier learned from the task's own labels), `local` (the embedded Llama
-    /// engine), `pool` (your own servers that speak the OpenAI protocol), `frontier` (a paid
-    /// API) or `person` (the review queue).
+    /// engine), `pool` (your own servers, such as vLLM's), `frontier` (a paid API) or `person` (the review queue).
     ///
     /// Required.
     pub(super) kind: Option<String>,
@@ -135,10 +140,34 @@ pub(super) struct RawTier {
     /// Default: `"0"`.
     pub(super) machine_usd_per_hour: Option<String>,
     /// `pool` and `frontier`: the base URL, up to and with the version: what stands before
-    /// `/chat/completions`.
+    /// `/chat/completions`, `/messages` or `/models/…`.
     ///
-    /// Required for these kinds.
+    /// Required for these kinds, unless there are `urls`.
     pub(super) url: Option<String>,
+    /// `pool`: the base URLs of several servers of the same model, instead of `url`. A request goes
+    /// to one that is well and has not much more to do than the others; requests that begin alike
+    /// go to the same one, which has their beginning in its cache. Where it fails before an answer
+    /// has begun, another is asked.
+    ///
+    /// Default: none.
+    pub(super) urls: Option<Vec<String>>,
+    /// `pool` and `frontier`: the protocol that the server speaks: `openai` (its chat
+    /// completions; also Azure's, Bedrock's `…/openai/v1`, and those of compatible servers),
+    /// `openai-responses` (its responses, of which the vendor is asked to keep nothing),
+    /// `anthropic` (its messages) or `google` (`generateContent`, of AI Studio and Vertex).
+    ///
+    /// Default: `"openai"`.
+    pub(super) protocol: Option<String>,
+    /// `pool` and `frontier`: the header in which the key is sent: `authorization` (as a bearer
+    /// token), `api-key` (Azure), `x-api-key` (Anthropic) or `x-goog-api-key` (Google).
+    ///
+    /// Default: the one that the protocol's own vendor wants.
+    pub(super) key_header: Option<String>,
+    /// `pool` and `frontier`: the version that the address names in its query, as Azure's older
+    /// ones do: `…/openai/deployments/NAME/chat/completions?api-version=VERSION`.
+    ///
+    /// Default: none.
+    pub(super) api_version: Option<String>,
     /// `pool` and `frontier`: the API key, by reference: `env:NAME` or `file:PATH`. A key in the
     /// file itself is refused, because config files are copied and committed.
     ///

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZero;
 
 use domain::{Picodollars, Price, TierKind, TierName, TokenRate};
+use upstream::{KeyHeader, Protocol};
 
 use super::check::Checks;
 use super::checked::{LocalTier, MaxTokensField, ModelSource, RemoteTier, Tier};
@@ -18,7 +19,11 @@ const LOCAL_ONLY: &[&str] = &["threads", "queue_max", "machine_usd_per_hour"];
 /// Options that only a tier of kind pool or frontier has.
 const REMOTE_ONLY: &[&str] = &[
     "url",
+    "urls",
+    "protocol",
     "key",
+    "key_header",
+    "api_version",
     "price",
     "connect_seconds",
     "first_token_seconds",
@@ -45,6 +50,7 @@ pub(super) fn check_prices(
         };
         let input = rate("input", raw.input.as_ref());
         let cached_input = rate("cached_input", raw.cached_input.as_ref());
+        let cache_write = rate("cache_write", raw.cache_write.as_ref());
         let output = rate("output", raw.output.as_ref());
         for (option, raw) in [("input", &raw.input), ("output", &raw.output)] {
             if raw.is_none() {
@@ -58,6 +64,7 @@ pub(super) fn check_prices(
                 Price {
                     input,
                     cached_input,
+                    cache_write: cache_write.unwrap_or(input),
                     output,
                 },
             );
@@ -105,6 +112,7 @@ fn check_tier(
         TierKind::Pool => check_remote(checks, raw, path, prices).map(Tier::Pool),
         TierKind::Frontier => {
             require_price_and_key(checks, raw, path);
+            require_cache_price(checks, raw, path);
             check_remote(checks, raw, path, prices).map(Tier::Frontier)
         }
     }
@@ -174,6 +182,23 @@ fn require_price_and_key(checks: &mut Checks<'_, '_>, raw: &RawTier, path: &Path
     }
 }
 
+/// A vendor with a price of its own for what it puts into its cache is not paid from a list
+/// without one: less would be booked than it bills.
+fn require_cache_price(checks: &mut Checks<'_, '_>, raw: &RawTier, path: &Path) {
+    let Some(price) = &raw.price else { return };
+    let list = Path::top("prices").key(price);
+    let source = checks.faults.source();
+    let lacks = source.has(&list) && !source.has(&list.key("cache_write"));
+    if raw.protocol.as_deref() == Some("anthropic") && lacks {
+        let fault = format!(
+            "the price list {price} has no cache_write, which vendors of the protocol anthropic \
+             charge for what they put into their cache, for example cache_write = \"6.00\" where \
+             input = \"3.00\""
+        );
+        checks.faults.add(&path.key("price"), fault);
+    }
+}
+
 fn check_remote(
     checks: &mut Checks<'_, '_>,
     raw: &RawTier,
@@ -181,7 +206,8 @@ fn check_remote(
     prices: &BTreeMap<String, Price>,
 ) -> Option<RemoteTier> {
     let frontier = raw.kind.as_deref() == Some(TierKind::Frontier.as_str());
-    let url = check_url(checks, raw, path);
+    let urls = check_urls(checks, raw, path);
+    let mut urls = urls.into_iter();
     let model = checks.text(&path.key("model"), raw.model.as_ref());
     if raw.model.is_none() {
         let fault =
@@ -203,10 +229,16 @@ fn check_remote(
     } else {
         MaxTokensField::MaxTokens
     };
+    let protocol = path.key("protocol");
+    let protocol = checks.word(&protocol, raw.protocol.as_ref(), protocol_named);
+    let key_header = path.key("key_header");
     let attempts_max = checks.count(&path.key("attempts_max"), raw.attempts_max, 3);
     // What may be missing stands last, so that everything before it is checked in any case.
     Some(RemoteTier {
         key,
+        key_header: checks.word(&key_header, raw.key_header.as_ref(), key_header_named),
+        api_version: checks.text(&path.key("api_version"), raw.api_version.as_ref()),
+        protocol: protocol.unwrap_or(Protocol::OpenAiChat),
         price: check_price_name(checks, raw, path, prices),
         connect: checks.seconds(&path.key("connect_seconds"), raw.connect_seconds, 5),
         first_token: checks.seconds(
@@ -222,7 +254,8 @@ fn check_remote(
         sends_sampling: raw.sends_sampling.unwrap_or(!frontier),
         ca_file: checks.file(&path.key("ca_file"), raw.ca_file.as_ref()),
         allow_plain_http: raw.allow_plain_http.unwrap_or(false),
-        url: url?,
+        url: urls.next()?,
+        other_urls: urls.collect(),
         model: model?,
     })
 }
@@ -242,19 +275,51 @@ fn check_price_name(
     prices.get(&name).copied()
 }
 
-fn check_url(checks: &mut Checks<'_, '_>, raw: &RawTier, path: &Path) -> Option<String> {
-    let place = path.key("url");
-    let text = checks.required(&place, raw.url.as_ref())?;
+/// The addresses of the tier's servers; none where one has a fault.
+fn check_urls(checks: &mut Checks<'_, '_>, raw: &RawTier, path: &Path) -> Vec<String> {
+    let place = path.key("urls");
+    let Some(urls) = &raw.urls else {
+        let place = path.key("url");
+        let url = checks.required(&place, raw.url.as_ref());
+        let url = url.and_then(|url| check_url(checks, raw, (&place, &url)));
+        return url.into_iter().collect();
+    };
+    if raw.url.is_some() {
+        let fault = "stands beside `url`; write all addresses here and leave that out";
+        checks.faults.add(&place, fault);
+    } else if raw.kind.as_deref() != Some(TierKind::Pool.as_str()) {
+        let fault = "only a tier of kind pool has several servers; give one address as `url`";
+        checks.faults.add(&place, fault);
+    } else if urls.is_empty() {
+        checks
+            .faults
+            .add(&place, "is empty; give at least one address");
+    }
+    let each = urls.iter().enumerate();
+    let checked: Vec<Option<String>> = each
+        .map(|(index, url)| check_url(checks, raw, (&place.index(index), url)))
+        .collect();
+    checked
+        .into_iter()
+        .collect::<Option<_>>()
+        .unwrap_or_default()
+}
+
+fn check_url(
+    checks: &mut Checks<'_, '_>,
+    raw: &RawTier,
+    (place, text): (&Path, &str),
+) -> Option<String> {
     if text.contains(['@', '?', '#']) {
         let fault = "the value (not shown here) has a user, a query or a fragment; it is the base \
                      URL alone, for example \"https://api.openai.com/v1\"; a key goes into `key`";
-        checks.faults.add(&place, fault);
+        checks.faults.add(place, fault);
         return None;
     }
     let url = match text.parse::<http::Uri>() {
         Ok(url) if url.host().is_some() => url,
         _ => {
-            checks.faults.add_value(&place, "is no URL");
+            checks.faults.add_value(place, "is no URL");
             return None;
         }
     };
@@ -268,7 +333,7 @@ fn check_url(checks: &mut Checks<'_, '_>, raw: &RawTier, path: &Path) -> Option<
         _ => Some("begins with neither https:// nor http://"),
     };
     if let Some(wrong) = wrong {
-        checks.faults.add_value(&place, wrong);
+        checks.faults.add_value(place, wrong);
         return None;
     }
     Some(text.trim_end_matches('/').to_owned())
@@ -278,6 +343,26 @@ fn is_loopback(url: &http::Uri) -> bool {
     let Some(host) = url.host() else { return false };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+fn protocol_named(name: &str) -> Option<Protocol> {
+    match name {
+        "openai" => Some(Protocol::OpenAiChat),
+        "openai-responses" => Some(Protocol::OpenAiResponses),
+        "anthropic" => Some(Protocol::Anthropic),
+        "google" => Some(Protocol::Google),
+        _ => None,
+    }
+}
+
+fn key_header_named(name: &str) -> Option<KeyHeader> {
+    match name {
+        "authorization" => Some(KeyHeader::Bearer),
+        "api-key" => Some(KeyHeader::ApiKey),
+        "x-api-key" => Some(KeyHeader::XApiKey),
+        "x-goog-api-key" => Some(KeyHeader::XGoogApiKey),
+        _ => None,
+    }
 }
 
 fn field_named(name: &str) -> Option<MaxTokensField> {

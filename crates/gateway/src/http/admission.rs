@@ -14,7 +14,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::HttpError;
+use super::google;
 use super::server::Server;
+use super::vendor::{Vendor, X_GOOG_API_KEY};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -42,7 +44,7 @@ impl Keys {
     /// Lets in who presents a key. Without keys the server listens to this machine alone, and
     /// lets in who calls it by one of this machine's names: a web page could point a name of its
     /// own at this machine, and the reader's browser would take the server for part of that page.
-    fn let_in(&self, headers: &HeaderMap) -> Result<(), HttpError> {
+    fn let_in(&self, headers: &HeaderMap, in_query: Option<&str>) -> Result<(), HttpError> {
         if self.0.is_empty() {
             let own = headers.get(HOST).is_none_or(is_own_name);
             return if own {
@@ -51,7 +53,7 @@ impl Keys {
                 Err(HttpError::foreign_host())
             };
         }
-        let presented = hash(presented(headers).unwrap_or_default());
+        let presented = hash(presented(headers).or(in_query).unwrap_or_default());
         // Every key is compared, so that the time doesn't tell which one was nearly right.
         let found = self.0.iter().map(|key| is_same(key, &presented));
         if found.fold(false, |any, one| any | one) {
@@ -87,10 +89,12 @@ fn is_same(a: &KeyHash, b: &KeyHash) -> bool {
     black_box(difference) == 0
 }
 
-/// The key, in the header in which OpenAI's clients send it or in that of Anthropic's.
+/// The key, in the header in which OpenAI's clients send it, or in that of Anthropic's or
+/// Google's.
 fn presented(headers: &HeaderMap) -> Option<&str> {
-    let of_header = || headers.get(X_API_KEY)?.to_str().ok();
-    bearer(headers).or_else(of_header)
+    let of_header = |name| headers.get(name)?.to_str().ok();
+    let others = || of_header(X_API_KEY).or_else(|| of_header(X_GOOG_API_KEY));
+    bearer(headers).or_else(others)
 }
 
 /// The key in `Authorization: Bearer KEY`; the scheme's name may be in any case.
@@ -110,7 +114,8 @@ pub(super) async fn key(
     request: Request,
     next: Next,
 ) -> Result<Response, HttpError> {
-    server.keys.let_in(request.headers())?;
+    let key = google::query(&request, "key").filter(|_| Vendor::of(&request) == Vendor::Google);
+    server.keys.let_in(request.headers(), key)?;
     Ok(next.run(request).await)
 }
 
@@ -156,7 +161,7 @@ mod tests {
         if let Some(value) = value {
             headers.insert(name, HeaderValue::from_static(value));
         }
-        Keys::new(&keys).let_in(&headers).is_ok()
+        Keys::new(&keys).let_in(&headers, None).is_ok()
     }
 
     #[test]

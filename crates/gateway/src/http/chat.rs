@@ -1,11 +1,12 @@
-//! A conversation in any of the protocols: `POST /v1/chat/completions`, `POST /v1/messages`.
+//! A conversation in any of the protocols: `POST /v1/chat/completions`,
+//! `/v1/responses`, `/v1/messages` and, by way of [`super::google`], Google's.
 
 use axum::Extension;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use domain::{Completion, TierName};
 use ledger::RequestId;
-use wire::chat::{AnswerHead, ChatRequest, Delivery};
+use wire::chat::{AnswerHead, ChatRequest, Delivery, Form};
 
 use super::call::Call;
 use super::error::HttpError;
@@ -13,7 +14,7 @@ use super::exchange::Exchange;
 use super::models::json;
 use super::server::now_s;
 use super::stream::Stream;
-use super::surface::Surface;
+use super::surface::Read;
 use super::work::{Pending, Work};
 use super::{body, target};
 use crate::answer::{Answered, End};
@@ -27,13 +28,13 @@ use crate::answer::{Answered, End};
 /// When dropped midway, as happens when the client hangs up, the work on it ends.
 pub(super) async fn complete(
     call: Call,
-    Extension(surface): Extension<&'static Surface>,
+    Extension(read): Extension<Read>,
     request: Request,
 ) -> Result<Response, HttpError> {
     let body = body::read(&call.server, request).await?;
-    let asked = (surface.parse)(&body)?;
+    let (asked, form) = read(&body)?;
     drop(body);
-    answer(call, surface, asked).await
+    answer(call, asked, form).await
 }
 
 /// Answers what was asked, whole or streamed.
@@ -45,8 +46,8 @@ pub(super) async fn complete(
 /// As with [`complete`].
 pub(super) async fn answer(
     call: Call,
-    surface: &'static Surface,
     asked: ChatRequest,
+    form: Form,
 ) -> Result<Response, HttpError> {
     let Call {
         server,
@@ -54,7 +55,7 @@ pub(super) async fn answer(
         exchange,
         place,
     } = call;
-    let (delivery, usage) = (asked.delivery, asked.stream_usage);
+    let delivery = asked.delivery;
     let (task, request) = target::resolve(&app, asked, &exchange.id)?;
     let work = Work {
         app,
@@ -64,24 +65,21 @@ pub(super) async fn answer(
     };
     let pending = work.start(&server, delivery, place);
     match delivery {
-        Delivery::Whole => whole(pending, exchange, surface).await,
-        Delivery::Streamed => {
-            let stream = Stream::new(pending, exchange, (surface, usage));
-            Ok(stream.respond().await)
-        }
+        Delivery::Whole => whole(pending, exchange, &form).await,
+        Delivery::Streamed => Ok(Stream::new(pending, exchange, form).respond().await),
     }
 }
 
 async fn whole(
     mut pending: Pending,
     exchange: Exchange,
-    surface: &Surface,
+    form: &Form,
 ) -> Result<Response, HttpError> {
     let answered = pending.done().await?;
     let mut response = match accepted(answered, &exchange.id) {
         Ok((tier, completion)) => {
-            let head = head(surface, &exchange.id, tier.as_str());
-            json((surface.encode)(&head, &completion)).into_response()
+            let head = head(form, &exchange.id, tier.as_str());
+            json(form.encode_completion(&head, &completion)).into_response()
         }
         Err(error) => error.into_response(),
     };
@@ -114,9 +112,9 @@ pub(super) fn accepted(
 
 /// What an answer says of itself: its model is the tier that gave it, by the name under which
 /// the tier can be asked.
-pub(super) fn head(surface: &Surface, id: &RequestId, tier: &str) -> AnswerHead {
+pub(super) fn head(form: &Form, id: &RequestId, tier: &str) -> AnswerHead {
     AnswerHead {
-        id: format!("{}{id}", surface.id_prefix),
+        id: format!("{}{id}", form.id_prefix()),
         created_s: now_s(),
         model: format!("tier:{tier}"),
     }

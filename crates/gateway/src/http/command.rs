@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::signal::Stopping;
 use crate::student::teach;
 use crate::terminal::{complain, say};
+use crate::tier::Tier;
 
 /// The program was interrupted twice (128 and the number of the signal, as shells say it).
 const EXIT_INTERRUPTED: i32 = 130;
@@ -58,10 +59,11 @@ async fn serve(config: Config, address: SocketAddr) -> anyhow::Result<()> {
         app = make_ready(config, &server) => app?,
         () = stopping.recv() => return Ok(()),
     };
-    let auditing = CancellationToken::new();
-    work_beside(&app, &server, &auditing);
+    let beside = CancellationToken::new();
+    work_beside(&app, &server, &beside);
+    watch_pools(&app, &server, &beside);
     stopping.recv().await;
-    auditing.cancel();
+    beside.cancel();
     complain("stopping; requests in work are finished, a second interrupt ends at once");
     tokio::select! {
         () = finish(&server, connections, drain) => {}
@@ -122,6 +124,18 @@ fn work_beside(app: &Arc<App>, server: &Server, stop: &CancellationToken) {
             () = cut.cancelled() => {}
         }
     });
+}
+
+/// Asks the servers of pools whether they are well, beside the requests, until it is told to stop.
+fn watch_pools(app: &Arc<App>, server: &Server, stop: &CancellationToken) {
+    for tier in app.tiers.values() {
+        if let Tier::Remote(remote) = tier {
+            let (pool, stop) = (remote.pool().clone(), stop.clone());
+            server.work.spawn(async move {
+                stop.run_until_cancelled(pool.watch()).await;
+            });
+        }
+    }
 }
 
 /// Takes no more connections and waits for the requests in work; those that are not done when

@@ -65,8 +65,8 @@ impl HttpError {
 
     /// No route has this path.
     pub(super) fn unknown_path() -> Self {
-        let message = "there is no such path; the API has /v1/chat/completions, /v1/messages and \
-                       /v1/models, and beside it /healthz, /readyz and /metrics";
+        let message = "there is no such path; the API has /v1/chat/completions, /v1/messages, \
+                       /v1beta/models/MODEL:generateContent and /v1/models, and beside it /healthz, /readyz and /metrics";
         Self::new(
             StatusCode::NOT_FOUND,
             INVALID_REQUEST,
@@ -85,7 +85,7 @@ impl HttpError {
     /// No key, or a wrong one.
     pub(super) fn wrong_key() -> Self {
         let message = "the API key is missing or wrong; send one of the server's keys as \
-                       `Authorization: Bearer KEY` or `x-api-key: KEY`";
+                       `Authorization: Bearer KEY`, `x-api-key: KEY` or `x-goog-api-key: KEY`";
         let (status, code) = (StatusCode::UNAUTHORIZED, "invalid_api_key");
         Self::new(status, "authentication_error", code, message)
     }

@@ -16,6 +16,7 @@ mod count_tokens;
 mod error;
 mod exchange;
 mod facts;
+mod google;
 mod models;
 mod probes;
 mod router;

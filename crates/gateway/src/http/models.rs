@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use wire::{anthropic, openai};
 
 use super::error::HttpError;
+use super::google;
 use super::server::Server;
 use super::target;
 use super::vendor::Vendor;
@@ -23,6 +24,7 @@ pub(super) async fn list(
 ) -> impl IntoResponse {
     let names = target::names(&app).into_iter();
     json(match vendor {
+        Vendor::Google => google::encode_models(names),
         Vendor::OpenAi => {
             let entries: Vec<_> = names.map(|name| openai_entry(&server, name)).collect();
             openai::models::encode_models(&entries)
@@ -47,6 +49,7 @@ pub(super) async fn one(
     let found = target::names(&app).into_iter().find(|name| *name == id);
     let name = found.ok_or_else(|| target::unknown(&app, &id))?;
     Ok(json(match vendor {
+        Vendor::Google => google::encode_model(name),
         Vendor::OpenAi => openai::models::encode_model(&openai_entry(&server, name)),
         Vendor::Anthropic => anthropic::models::encode_model(&anthropic_entry(&server, name)),
     }))

@@ -9,16 +9,20 @@ use axum::{Extension, Router};
 
 use super::error::HttpError;
 use super::server::Server;
-use super::surface::{self, Surface};
-use super::{admission, chat, count_tokens, exchange, models, probes};
+use super::surface::{self, Read};
+use super::{admission, chat, count_tokens, exchange, google, models, probes};
 
 /// The routes with their layers. A layer stands above those that are added before it.
 pub(super) fn router(server: &Arc<Server>) -> Router {
     let layer = |server: &Arc<Server>| Arc::clone(server);
     let answering = Router::new()
-        .route("/v1/chat/completions", speaks(&surface::CHAT_COMPLETIONS))
-        .route("/v1/messages", speaks(&surface::MESSAGES))
+        .route("/v1/chat/completions", speaks(surface::chat_completions))
+        .route("/v1/responses", speaks(surface::responses))
+        .route("/v1/messages", speaks(surface::messages))
         .route("/v1/messages/count_tokens", post(count_tokens::count))
+        // Google's clients speak of either version.
+        .route("/v1beta/models/{id}", post(google::ask))
+        .route("/v1/models/{id}", post(google::ask))
         // A place is taken last, so that only a request that will be worked on takes one, and
         // before the body is read, so that the places bound the memory of all bodies together.
         .route_layer(from_fn_with_state(layer(server), admission::place));
@@ -26,6 +30,8 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
         .merge(answering)
         .route("/v1/models", get(models::list))
         .route("/v1/models/{id}", get(models::one))
+        .route("/v1beta/models", get(models::list))
+        .route("/v1beta/models/{id}", get(models::one))
         .route("/metrics", get(probes::metrics))
         // Who is not ready can't work; a request then takes no place.
         .route_layer(from_fn_with_state(layer(server), admission::ready))
@@ -44,6 +50,6 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
 }
 
 /// A route on which a conversation is had in this protocol.
-fn speaks(surface: &'static Surface) -> MethodRouter<Arc<Server>> {
-    post(chat::complete).layer(Extension(surface))
+fn speaks(read: Read) -> MethodRouter<Arc<Server>> {
+    post(chat::complete).layer(Extension(read))
 }

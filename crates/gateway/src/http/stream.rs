@@ -12,33 +12,30 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use domain::{Completion, StreamEvent, TierName};
 use futures_util::stream::unfold;
-use wire::chat::StreamUsage;
+use wire::chat::{Form, StreamEncoder};
+use wire::google::generate::Framing;
 
 use super::chat::{accepted, head};
 use super::error::HttpError;
 use super::exchange::Exchange;
 use super::facts::tell_tier;
-use super::surface::{Encoder, Surface};
 use super::work::Pending;
 use crate::answer::{Answered, Said};
 
 /// The longest silence: proxies on the way close connections that are silent for longer.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// A comment, which no reader takes for an event.
-const WAITING: &str = ": waiting\n\n";
 
 /// A stream of which nothing, or the beginning, was sent.
 pub(super) struct Stream {
     pending: Pending,
     exchange: Exchange,
-    surface: &'static Surface,
-    usage: StreamUsage,
+    form: Form,
     /// Who writes.
     tier: Option<TierName>,
     /// What the tier told before it showed anything: it may still fail, and another answer.
     held: Vec<StreamEvent>,
     /// Set when something was shown.
-    encoder: Option<Box<dyn Encoder>>,
+    encoder: Option<StreamEncoder>,
     /// Whether more may be told while it is written.
     is_being_written: bool,
     /// Whether the last event was made.
@@ -55,16 +52,11 @@ enum Next {
 
 impl Stream {
     /// A stream of the answer that is on its way.
-    pub(super) fn new(
-        pending: Pending,
-        exchange: Exchange,
-        (surface, usage): (&'static Surface, StreamUsage),
-    ) -> Self {
+    pub(super) fn new(pending: Pending, exchange: Exchange, form: Form) -> Self {
         Self {
             pending,
             exchange,
-            surface,
-            usage,
+            form,
             tier: None,
             held: Vec::new(),
             encoder: None,
@@ -86,7 +78,7 @@ impl Stream {
                         break events;
                     }
                 }
-                Next::Silence => break WAITING.to_owned(),
+                Next::Silence => break waiting(&self.form).to_owned(),
                 Next::Done(done) => {
                     match (*done).and_then(|answered| accepted(answered, &self.exchange.id)) {
                         Ok((tier, completion)) => break self.end(tier, &completion),
@@ -109,7 +101,10 @@ impl Stream {
     fn begin(self, first: String) -> Response {
         let mut response = Response::new(Body::empty());
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static(content_type(&self.form)),
+        );
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         if let Some(facts) = self.exchange.facts().filter(|_| self.has_ended) {
             facts.tell(headers);
@@ -141,7 +136,7 @@ impl Stream {
                         return events;
                     }
                 }
-                Next::Silence => return Some(WAITING.to_owned()),
+                Next::Silence => return Some(waiting(&self.form).to_owned()),
                 Next::Done(done) => {
                     let answer = (*done).and_then(|it| accepted(it, &self.exchange.id));
                     return Some(match answer {
@@ -193,8 +188,8 @@ impl Stream {
             unreachable!("who writes is told before what is written")
         };
         let encoder = self.encoder.get_or_insert_with(|| {
-            let head = head(self.surface, &self.exchange.id, tier.as_str());
-            (self.surface.stream)(head, self.usage)
+            let head = head(&self.form, &self.exchange.id, tier.as_str());
+            self.form.stream(head)
         });
         let mut events = String::new();
         encoder.event(event, &mut events);
@@ -217,13 +212,29 @@ impl Stream {
         self.has_ended = true;
         // No end mark follows, so that nobody takes the answer for whole.
         let encoder = self.encoder.get_or_insert_with(|| {
-            let head = head(self.surface, &self.exchange.id, "");
-            (self.surface.stream)(head, self.usage)
+            let head = head(&self.form, &self.exchange.id, "");
+            self.form.stream(head)
         });
         let (told, status) = error.told();
         let mut events = String::new();
         encoder.error(told, status, &mut events);
         events
+    }
+}
+
+fn content_type(form: &Form) -> &'static str {
+    match form {
+        Form::Google(Framing::Array) => "application/json",
+        _ => "text/event-stream",
+    }
+}
+
+/// What is sent where nothing else is for a while: every reader passes it over.
+fn waiting(form: &Form) -> &'static str {
+    match form {
+        // Google's own clients know no comments, and an array has none.
+        Form::Google(_) => "\n",
+        _ => ": waiting\n\n",
     }
 }
 
@@ -233,7 +244,8 @@ mod tests {
     use tokio::sync::{mpsc, oneshot};
     use tokio_util::sync::CancellationToken;
 
-    use super::super::surface;
+    use wire::chat::StreamUsage;
+
     use super::*;
 
     /// What is sent when this is told of an answer on its way, and the token that is set when
@@ -245,8 +257,8 @@ mod tests {
         let (end, done) = oneshot::channel();
         let gone = CancellationToken::new();
         let pending = Pending::new(said, done, gone.clone().drop_guard());
-        let how = (&surface::CHAT_COMPLETIONS, StreamUsage::NotAsked);
-        let stream = Stream::new(pending, Exchange::new(), how);
+        let form = Form::OpenAiChat(StreamUsage::NotAsked);
+        let stream = Stream::new(pending, Exchange::new(), form);
         let read = async {
             let response = stream.respond().await;
             let status = response.status();
@@ -303,7 +315,7 @@ mod tests {
         let (status, text) = respond(later).await;
         assert_eq!(status, StatusCode::OK);
         assert!(
-            text.starts_with(WAITING) && text.contains("\"error\""),
+            text.starts_with(": waiting") && text.contains("\"error\""),
             "{text}"
         );
     }

@@ -2,11 +2,14 @@
 //! request's id.
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
+use domain::Protocol;
 use wire::chat::ErrorBody;
 
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+/// The header in which Google's clients send their key.
+pub(super) const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 /// The id of the request, whatever the protocol.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The same, as Anthropic's clients look for it.
@@ -19,6 +22,7 @@ const OVERLOADED: u16 = 529;
 pub(super) enum Vendor {
     OpenAi,
     Anthropic,
+    Google,
 }
 
 impl Vendor {
@@ -26,7 +30,11 @@ impl Vendor {
     /// vendor's client sends.
     pub(super) fn of(request: &Request) -> Self {
         let path = request.uri().path();
-        if path.starts_with("/v1/messages") || request.headers().contains_key(ANTHROPIC_VERSION) {
+        let has = |name| request.headers().contains_key(name);
+        let generates = path.starts_with("/v1/models/") && request.method() == Method::POST;
+        if path.starts_with("/v1beta/") || has(X_GOOG_API_KEY) || generates {
+            Self::Google
+        } else if path.starts_with("/v1/messages") || has(ANTHROPIC_VERSION) {
             Self::Anthropic
         } else {
             Self::OpenAi
@@ -39,7 +47,7 @@ impl Vendor {
         if let Some(error) = response.extensions_mut().remove::<Box<ErrorBody>>() {
             *response.status_mut() = self.status(response.status());
             let status = response.status().as_u16();
-            let body = self.encode(&error, status, id);
+            let body = error.encode_as(self.protocol(), status, id);
             *response.body_mut() = body.into();
         }
         if let Ok(id) = HeaderValue::from_str(id) {
@@ -51,10 +59,11 @@ impl Vendor {
         response
     }
 
-    fn encode(self, error: &ErrorBody, status: u16, id: &str) -> String {
+    fn protocol(self) -> Protocol {
         match self {
-            Self::OpenAi => error.encode(),
-            Self::Anthropic => error.encode_anthropic(status, Some(id)),
+            Self::OpenAi => Protocol::OpenAiChat,
+            Self::Anthropic => Protocol::Anthropic,
+            Self::Google => Protocol::Google,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The tiers at work: each kind of place that can answer, behind one way of asking.
 
+pub(crate) mod connect;
 pub(crate) mod local;
 pub(crate) mod loss;
 pub(crate) mod remote;

@@ -8,7 +8,7 @@ use domain::{
 };
 use ledger::{AttemptId, BudgetLimit, Hold, Ledger, LedgerError, NewHold, UnpaidAttempt};
 use tokio::sync::Semaphore;
-use upstream::{Attempt, Billing, Client, Refusal, UpstreamError};
+use upstream::{Attempt, Billing, Client, Pool, Refusal, UpstreamError};
 
 use super::{Asked, Bill, Fault, Question, TierAnswer, TierFailure};
 use crate::answer::Live;
@@ -19,7 +19,7 @@ use crate::clock;
 pub(crate) struct RemoteTier {
     kind: TierKind,
     model: String,
-    client: Client,
+    pool: Pool,
     /// `None` for a pool without a price of its own.
     price: Option<Price>,
     places: Semaphore,
@@ -37,13 +37,13 @@ impl RemoteTier {
     pub(crate) fn new(
         settings: &crate::config::RemoteTier,
         kind: TierKind,
-        client: Client,
+        pool: Pool,
         ledger: Ledger,
     ) -> Self {
         Self {
             kind,
             model: settings.model.clone(),
-            client,
+            pool,
             price: settings.price,
             places: Semaphore::new(settings.concurrency_max),
             ledger,
@@ -54,9 +54,14 @@ impl RemoteTier {
         self.kind
     }
 
+    /// The servers.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     /// The protocol that the server speaks.
     pub(crate) fn protocol(&self) -> Protocol {
-        self.client.protocol()
+        self.pool.protocol()
     }
 
     /// The price list, where it has one.
@@ -88,9 +93,11 @@ impl RemoteTier {
         question: &Question<'_>,
         bill: &mut Bill,
     ) -> Result<TierAnswer, TierFailure> {
-        let mut schedule = self.client.schedule();
+        let mut schedule = self.pool.schedule();
+        let mut failed = Vec::new();
         loop {
             let id = AttemptId::generate(clock::now());
+            let chosen = self.pool.choose(question.prompt, &failed);
             let mut held = self.hold(id, question).await?;
             if let Some((hold, _)) = &mut held {
                 hold.mark_sent();
@@ -103,7 +110,7 @@ impl RemoteTier {
                 extra: question.extra,
                 deadline: schedule.deadline(),
             };
-            match self.attempt(&attempt, question.live).await {
+            match attempt_at(&chosen, &attempt, question.live).await {
                 Ok(completion) => {
                     match held {
                         Some(held) => self.settle(held, &completion, bill),
@@ -119,10 +126,19 @@ impl RemoteTier {
                         }
                         (Some((hold, worst)), Billing::MayBeBilled) => bill.add(hold.keep(), worst),
                     }
-                    let wait = schedule.after(&error, tokio::time::Instant::now());
-                    match wait.filter(|_| !shown) {
-                        Some(wait) => tokio::time::sleep(wait).await,
-                        None => return Err(failure(&error)),
+                    if shown {
+                        return Err(failure(&error));
+                    }
+                    failed.push(chosen.place);
+                    drop(chosen);
+                    let now = tokio::time::Instant::now();
+                    let others = failed.len() < self.pool.size();
+                    if !(others && schedule.elsewhere(&error, now)) {
+                        failed.clear();
+                        match schedule.after(&error, now) {
+                            Some(wait) => tokio::time::sleep(wait).await,
+                            None => return Err(failure(&error)),
+                        }
                     }
                 }
             }
@@ -168,42 +184,6 @@ impl RemoteTier {
         Ok(Some((hold, worst_case)))
     }
 
-    async fn attempt(
-        &self,
-        attempt: &Attempt<'_>,
-        live: Option<&Live>,
-    ) -> Result<Completion, Broken> {
-        let Some(live) = live else {
-            let whole = self.client.attempt(attempt).await;
-            return whole.map_err(|error| Broken {
-                error,
-                shown: false,
-            });
-        };
-        let stream = self.client.attempt_stream(attempt).await;
-        let mut stream = stream.map_err(|error| Broken {
-            error,
-            shown: false,
-        })?;
-        let mut written = Accumulator::default();
-        loop {
-            let event = stream.next_event().await.map_err(|error| Broken {
-                error,
-                shown: written.has_output(),
-            })?;
-            let ends = matches!(event, StreamEvent::End(_));
-            if !ends {
-                live.say(event.clone()).await;
-            }
-            written.push(event);
-            if ends {
-                break;
-            }
-        }
-        let whole = written.finish();
-        Ok(whole.unwrap_or_else(|| unreachable!("the end was told")))
-    }
-
     fn settle(&self, (hold, worst): (Hold, Picodollars), whole: &Completion, bill: &mut Bill) {
         let cost = whole.usage.and_then(|usage| {
             let price = self.price.as_ref()?;
@@ -228,6 +208,43 @@ impl RemoteTier {
             usage: completion.usage.unwrap_or_default(),
         }
     }
+}
+
+/// One attempt at a server; what it writes is told on while it is written.
+async fn attempt_at(
+    client: &Client,
+    attempt: &Attempt<'_>,
+    live: Option<&Live>,
+) -> Result<Completion, Broken> {
+    let Some(live) = live else {
+        let whole = client.attempt(attempt).await;
+        return whole.map_err(|error| Broken {
+            error,
+            shown: false,
+        });
+    };
+    let stream = client.attempt_stream(attempt).await;
+    let mut stream = stream.map_err(|error| Broken {
+        error,
+        shown: false,
+    })?;
+    let mut written = Accumulator::default();
+    loop {
+        let event = stream.next_event().await.map_err(|error| Broken {
+            error,
+            shown: written.has_output(),
+        })?;
+        let ends = matches!(event, StreamEvent::End(_));
+        if !ends {
+            live.say(event.clone()).await;
+        }
+        written.push(event);
+        if ends {
+            break;
+        }
+    }
+    let whole = written.finish();
+    Ok(whole.unwrap_or_else(|| unreachable!("the end was told")))
 }
 
 /// An upper bound of the prompt's tokens: the vendors' tokenizers are byte-level, so that a

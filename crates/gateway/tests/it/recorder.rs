@@ -25,6 +25,15 @@ pub(crate) struct Heard {
 impl Recorder {
     /// One that answers whole answers and streams with these bodies.
     pub(crate) fn start(whole: String, stream: String) -> Self {
+        Self::answering("200 OK", whole, stream)
+    }
+
+    /// One that answers with this status of failure and this body.
+    pub(crate) fn refusing(status: &'static str, body: String) -> Self {
+        Self::answering(status, body.clone(), body)
+    }
+
+    fn answering(status: &'static str, whole: String, stream: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
@@ -34,14 +43,15 @@ impl Recorder {
                 let Some(request) = hear(&mut connection.as_ref().unwrap()) else {
                     continue;
                 };
-                let (kind, body) = match request.body["stream"].as_bool() {
-                    Some(true) => ("text/event-stream", &stream),
-                    _ => ("application/json", &whole),
+                let streams = request.body["stream"] == true || request.head.contains("alt=sse");
+                let (kind, body) = match streams {
+                    true => ("text/event-stream", &stream),
+                    false => ("application/json", &whole),
                 };
                 keep.lock().unwrap().push(request);
                 let length = body.len();
                 let answer = format!(
-                    "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\
+                    "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\
                      connection: close\r\n\r\n{body}"
                 );
                 // Who hung up reads nothing.

@@ -61,6 +61,7 @@ impl Vendor {
             price: Price {
                 input: rate("0.25"),
                 cached_input: rate("0.025"),
+                cache_write: rate("0.25"),
                 output: rate("2"),
             },
             journal: Some(journal.clone()),

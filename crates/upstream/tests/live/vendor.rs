@@ -29,6 +29,7 @@ pub(crate) fn price() -> Price {
     Price {
         input: rate("2.50"),
         cached_input: rate("2.50"),
+        cache_write: rate("2.50"),
         output: rate("10"),
     }
 }

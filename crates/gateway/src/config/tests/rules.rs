@@ -163,7 +163,7 @@ fn every_structure_has_its_fault() {
         "threads = 2",
         "gpu_layers = 2",
         "tiers.llama.gpu_layers: there is no such option; known here: kind, model, threads, \
-         queue_max, machine_usd_per_hour, url, key, price, connect_seconds, first_token_seconds, \
+         queue_max, machine_usd_per_hour, url, urls, protocol, key_header, api_version, key, price, connect_seconds, first_token_seconds, \
          idle_seconds, total_seconds, attempts_max, concurrency_max, max_tokens_field, \
          sends_sampling, ca_file, allow_plain_http",
     );
@@ -454,7 +454,8 @@ fn addresses_that_others_reach_are_guarded() {
         "http://10.0.0.7:8000/v1",
         "tiers.pool.url: \"http://10.0.0.7:8000/v1\" would carry prompts and the key \
          unencrypted to another machine (write https://, or allow_plain_http = true); it is the \
-         base URL of the server, what stands before `/chat/completions`, for example \
+         base URL of the server, what stands before `/chat/completions`, \
+         `/messages` or `/models/…`, for example \
          \"https://api.openai.com/v1\"",
     );
     for url in [

@@ -2,11 +2,15 @@
 
 mod answers;
 mod engine;
+mod google;
 mod keys;
 mod life;
 mod limits;
 mod messages;
+mod outward;
+mod pools;
 mod refusals;
+mod responses;
 mod streams;
 mod whole_domain;
 
