@@ -1,0 +1,111 @@
+// The official clients of JavaScript against a running server: `node check.mjs ADDRESS`.
+// Each client talks to a tier of each protocol. The key is in TIERGATE_KEY.
+
+import assert from "node:assert/strict";
+import Anthropic from "@anthropic-ai/sdk";
+import OpenAI from "openai";
+import { createAnthropic } from "@ai-sdk/anthropic";
+import { createGoogleGenerativeAI } from "@ai-sdk/google";
+import { createOpenAI } from "@ai-sdk/openai";
+import { generateText, streamText, tool } from "ai";
+import { z } from "zod";
+
+// It warns of models that it does not know, and ours are our own.
+globalThis.AI_SDK_LOG_WARNINGS = false;
+const address = process.argv[2];
+const apiKey = process.env.TIERGATE_KEY;
+const tiers = ["tier:openai", "tier:anthropic", "tier:google"];
+const question = "What is the capital of Austria?";
+const answer = "Vienna, on the Danube: Grüße 🦀 漢字.";
+const said = [{ role: "user", content: question }];
+
+// Waits until nothing is in work: whoever hung up is not worked for.
+async function untilIdle() {
+  const start = Date.now();
+  const headers = { authorization: `Bearer ${apiKey}` };
+  for (;;) {
+    const page = await (await fetch(`${address}/metrics`, { headers })).text();
+    if (page.includes("\ntiergate_requests_in_flight 0\n")) return;
+    assert(Date.now() - start < 5000, "a cancelled request is still in work");
+  }
+}
+
+async function openai(model) {
+  const client = new OpenAI({ baseURL: `${address}/v1`, apiKey, maxRetries: 0 });
+  const whole = await client.chat.completions.create({ model, messages: said });
+  assert.equal(whole.choices[0].message.content, answer);
+  let text = "";
+  const stream = await client.chat.completions.create({ model, messages: said, stream: true });
+  for await (const chunk of stream) text += chunk.choices[0]?.delta?.content ?? "";
+  assert.equal(text, answer);
+  const parameters = { type: "object", properties: {} };
+  const tools = [{ type: "function", function: { name: "look_up", parameters } }];
+  const called = await client.chat.completions.create({
+    model, messages: said, tools, tool_choice: "required",
+  });
+  const call = called.choices[0].message.tool_calls[0];
+  assert.deepEqual(JSON.parse(call.function.arguments), { text: question });
+  const result = { role: "tool", tool_call_id: call.id, content: "It is Vienna." };
+  const messages = [...said, called.choices[0].message, result, ...said];
+  const told = await client.chat.completions.create({ model, messages, tools });
+  assert.equal(told.choices[0].message.content, answer);
+  const response = await client.responses.create({ model, input: question });
+  assert.equal(response.output_text, answer);
+  const count = [{ role: "user", content: "Count." }];
+  const long = await client.chat.completions.create({ model, messages: count, stream: true });
+  for await (const _ of long) break;
+  await untilIdle();
+  await assert.rejects(
+    client.chat.completions.create({ model: "gpt-9", messages: said }),
+    OpenAI.NotFoundError,
+  );
+}
+
+async function anthropic(model) {
+  const client = new Anthropic({ baseURL: address, apiKey, maxRetries: 0 });
+  const asked = { model, max_tokens: 4096, messages: said };
+  const whole = await client.messages.create(asked);
+  assert.equal(whole.content[0].text, answer);
+  const stream = client.messages.stream(asked);
+  assert.equal(await stream.finalText(), answer);
+  const tools = [{ name: "look_up", input_schema: { type: "object", properties: {} } }];
+  const called = await client.messages.create({ ...asked, tools, tool_choice: { type: "any" } });
+  assert.equal(called.stop_reason, "tool_use");
+  assert.deepEqual(called.content.at(-1).input, { text: question });
+  const count = [{ role: "user", content: "Count." }];
+  const long = client.messages.stream({ ...asked, messages: count });
+  for await (const _ of long) break;
+  long.abort();
+  await untilIdle();
+  await assert.rejects(
+    client.messages.create({ ...asked, model: "gpt-9" }),
+    Anthropic.NotFoundError,
+  );
+}
+
+async function ai(model) {
+  const providers = [
+    createOpenAI({ baseURL: `${address}/v1`, apiKey }).chat(model),
+    createOpenAI({ baseURL: `${address}/v1`, apiKey }).responses(model),
+    createAnthropic({ baseURL: `${address}/v1`, apiKey })(model),
+    createGoogleGenerativeAI({ baseURL: `${address}/v1beta`, apiKey })(model),
+  ];
+  for (const provider of providers) {
+    const options = { model: provider, prompt: question, maxRetries: 0 };
+    const whole = await generateText(options);
+    assert.equal(whole.text, answer);
+    let text = "";
+    for await (const piece of streamText(options).textStream) text += piece;
+    assert.equal(text, answer);
+    const lookUp = tool({ description: "Looks up.", inputSchema: z.object({ text: z.string() }) });
+    const called = await generateText({
+      ...options, tools: { look_up: lookUp }, toolChoice: "required",
+    });
+    assert.deepEqual(called.toolCalls[0].input, { text: question });
+  }
+}
+
+for (const check of [openai, anthropic, ai]) {
+  for (const model of tiers) await check(model);
+  console.log(`${check.name}: passed with ${tiers.length} vendors' protocols`);
+}

@@ -1,0 +1,224 @@
+"""The official clients of Python against a running server: `check.py ADDRESS`.
+
+Each client talks to a tier of each protocol. The key is in TIERGATE_KEY.
+"""
+
+import json
+import os
+import sys
+import time
+import urllib.request
+
+import anthropic
+import openai
+from google import genai
+from google.genai import errors, types
+
+ADDRESS, KEY = sys.argv[1], os.environ["TIERGATE_KEY"]
+CLIENTS = []
+TIERS = ["tier:openai", "tier:anthropic", "tier:google"]
+QUESTION, ANSWER = "What is the capital of Austria?", "Vienna, on the Danube: Grüße 🦀 漢字."
+AS_JSON, LONG = "Which city is that? Answer as JSON.", "Count."
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+
+
+def refused(expected, ask):
+    try:
+        ask()
+    except expected as error:
+        return error
+    raise AssertionError(f"{expected} did not come")
+
+
+def until_idle():
+    """Waits until nothing is in work: whoever hung up is not worked for."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    request = urllib.request.Request(f"{ADDRESS}/metrics", headers=headers)
+    start = time.monotonic()
+    while True:
+        with urllib.request.urlopen(request) as page:
+            if "\ntiergate_requests_in_flight 0\n" in page.read().decode():
+                return
+        assert time.monotonic() - start < 5, "a cancelled request is still in work"
+
+
+def openais(key=KEY):
+    return openai.OpenAI(base_url=f"{ADDRESS}/v1", api_key=key, max_retries=0)
+
+
+def chat(model):
+    client = openais()
+    said = [{"role": "user", "content": QUESTION}]
+    whole = client.chat.completions.create(model=model, messages=said)
+    assert whole.choices[0].message.content == ANSWER, whole
+    assert whole.usage.prompt_tokens > 0 and whole.usage.completion_tokens > 0
+    options = {"stream": True, "stream_options": {"include_usage": True}}
+    chunks = list(client.chat.completions.create(model=model, messages=said, **options))
+    text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+    assert text == ANSWER and chunks[-1].usage == whole.usage, chunks[-1]
+    function = {"name": "look_up", "parameters": {"type": "object", "properties": {}}}
+    tools = [{"type": "function", "function": function}]
+    called = client.chat.completions.create(
+        model=model, messages=said, tools=tools, tool_choice="required"
+    ).choices[0]
+    assert called.finish_reason == "tool_calls", called
+    call = called.message.tool_calls[0]
+    assert json.loads(call.function.arguments) == {"text": QUESTION}
+    result = {"role": "tool", "tool_call_id": call.id, "content": "It is Vienna."}
+    again = [*said, called.message, result, *said]
+    told = client.chat.completions.create(model=model, messages=again, tools=tools)
+    assert told.choices[0].message.content == ANSWER, told
+    form = {"name": "place", "schema": SCHEMA, "strict": True}
+    asked = [{"role": "user", "content": AS_JSON}]
+    shaped = client.chat.completions.create(
+        model=model,
+        messages=asked,
+        response_format={"type": "json_schema", "json_schema": form},
+    )
+    assert json.loads(shaped.choices[0].message.content) == {"city": "Vienna"}
+    stream = client.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": LONG}], stream=True
+    )
+    next(iter(stream))
+    stream.close()
+    until_idle()
+
+
+def responses(model):
+    client = openais()
+    whole = client.responses.create(model=model, input=QUESTION)
+    assert whole.output_text == ANSWER and whole.status == "completed", whole
+    events = list(client.responses.create(model=model, input=QUESTION, stream=True))
+    text = "".join(e.delta for e in events if e.type == "response.output_text.delta")
+    assert text == ANSWER and events[-1].response.output_text == ANSWER, events[-1]
+    tool = {"type": "function", "name": "look_up", "parameters": SCHEMA, "strict": True}
+    called = client.responses.create(
+        model=model, input=QUESTION, tools=[tool], tool_choice="required"
+    )
+    assert [item.type for item in called.output] == ["function_call"], called
+
+
+def openais_errors():
+    client = openais()
+    said = [{"role": "user", "content": "x"}]
+    ask = lambda client, model: client.chat.completions.create(model=model, messages=said)
+    unknown = refused(openai.NotFoundError, lambda: ask(client, "gpt-9"))
+    assert unknown.code == "model_not_found" and unknown.request_id, unknown
+    refused(openai.AuthenticationError, lambda: ask(openais("wrong"), "auto"))
+    ids = [model.id for model in client.models.list()]
+    assert ids[:2] == ["auto", "task:chat"] and set(TIERS) <= set(ids), ids
+
+
+def messages(model):
+    client = anthropic.Anthropic(base_url=ADDRESS, api_key=KEY, max_retries=0)
+    said = [{"role": "user", "content": QUESTION}]
+    asked = {"model": model, "max_tokens": 4096, "messages": said}
+    whole = client.messages.create(**asked)
+    assert whole.content[0].text == ANSWER and whole.stop_reason == "end_turn", whole
+    with client.messages.stream(**asked) as stream:
+        assert "".join(stream.text_stream) == ANSWER
+        final = stream.get_final_message()
+    assert final.usage.output_tokens == whole.usage.output_tokens > 0, final
+    tools = [{"name": "look_up", "input_schema": {"type": "object", "properties": {}}}]
+    called = client.messages.create(**asked, tools=tools, tool_choice={"type": "any"})
+    assert called.stop_reason == "tool_use", called
+    call = next(block for block in called.content if block.type == "tool_use")
+    assert call.input == {"text": QUESTION}, call
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": "It is Vienna."}
+    back = [result, {"type": "text", "text": QUESTION}]
+    turns = [*said, {"role": "assistant", "content": called.content}]
+    turns.append({"role": "user", "content": back})
+    told = client.messages.create(**{**asked, "messages": turns}, tools=tools)
+    assert told.content[0].text == ANSWER, told
+    shaped = client.messages.create(
+        **{**asked, "messages": [{"role": "user", "content": AS_JSON}]},
+        extra_body={"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}},
+    )
+    assert json.loads(shaped.content[0].text) == {"city": "Vienna"}
+    count = client.messages.count_tokens(model=model, messages=said)
+    assert count.input_tokens > 0
+    long = {**asked, "messages": [{"role": "user", "content": LONG}]}
+    stream = client.messages.create(**long, stream=True)
+    next(iter(stream))
+    stream.close()
+    until_idle()
+
+
+def anthropics_errors():
+    make = lambda key: anthropic.Anthropic(base_url=ADDRESS, api_key=key, max_retries=0)
+    said = [{"role": "user", "content": "x"}]
+    ask = lambda key, model: make(key).messages.create(model=model, max_tokens=9, messages=said)
+    unknown = refused(anthropic.NotFoundError, lambda: ask(KEY, "gpt-9"))
+    assert unknown.body["error"]["type"] == "not_found_error" and unknown.request_id
+    refused(anthropic.AuthenticationError, lambda: ask("wrong", "auto"))
+    assert set(TIERS) <= {model.id for model in make(KEY).models.list()}
+
+
+def googles(key=KEY):
+    client = genai.Client(api_key=key, http_options=types.HttpOptions(base_url=ADDRESS))
+    CLIENTS.append(client)  # It closes its connections when nobody holds it any more.
+    return client
+
+
+def generate_content(model):
+    models = googles().models
+    whole = models.generate_content(model=model, contents=QUESTION)
+    assert whole.text == ANSWER, whole
+    assert whole.usage_metadata.candidates_token_count > 0
+    chunks = list(models.generate_content_stream(model=model, contents=QUESTION))
+    assert "".join(chunk.text or "" for chunk in chunks) == ANSWER
+    assert chunks[-1].usage_metadata.total_token_count == whole.usage_metadata.total_token_count
+    function = types.FunctionDeclaration(
+        name="look_up", parameters_json_schema={"type": "object", "properties": {}}
+    )
+    any_of = types.FunctionCallingConfig(mode="ANY")
+    config = types.GenerateContentConfig(
+        tools=[types.Tool(function_declarations=[function])],
+        tool_config=types.ToolConfig(function_calling_config=any_of),
+    )
+    called = models.generate_content(model=model, contents=QUESTION, config=config)
+    call = called.function_calls[0]
+    assert (call.name, call.args) == ("look_up", {"text": QUESTION}), called
+    user = types.Content(role="user", parts=[types.Part(text=QUESTION)])
+    response = {"name": call.name, "id": call.id, "response": {"city": "Vienna"}}
+    result = types.Part(function_response=types.FunctionResponse(**response))
+    back = types.Content(role="user", parts=[result, types.Part(text=QUESTION)])
+    turns = [user, called.candidates[0].content, back]
+    told = models.generate_content(model=model, contents=turns)
+    assert told.text == ANSWER, told
+    form = types.GenerateContentConfig(
+        response_mime_type="application/json", response_json_schema=SCHEMA
+    )
+    shaped = models.generate_content(model=model, contents=AS_JSON, config=form)
+    assert json.loads(shaped.text) == {"city": "Vienna"}
+    assert models.count_tokens(model=model, contents=QUESTION).total_tokens > 0
+    stream = models.generate_content_stream(model=model, contents=LONG)
+    next(stream)
+    stream.close()
+    until_idle()
+
+
+def googles_errors():
+    ask = lambda key, model: googles(key).models.generate_content(model=model, contents="x")
+    unknown = refused(errors.ClientError, lambda: ask(KEY, "gpt-9"))
+    assert (unknown.code, unknown.status) == (404, "NOT_FOUND"), unknown
+    refused(errors.ClientError, lambda: ask("wrong", "auto"))
+    assert "models/tier:openai" in {model.name for model in googles().models.list()}
+
+
+def main():
+    for check in [chat, responses, messages, generate_content]:
+        for model in TIERS:
+            check(model)
+        print(f"{check.__name__}: passed with {len(TIERS)} vendors' protocols")
+    for check in [openais_errors, anthropics_errors, googles_errors]:
+        check()
+        print(f"{check.__name__}: passed")
+
+
+main()
