@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# Measures what the gateway adds to a request: a vendor's stand-in asked directly, through a bare
+# TCP relay (the floor of one more hop) and through tiergate with its ledger and its policy, in
+# turn and in one call. What is measured runs on one core, stand-in and load on another.
+#
+#     bench/gateway.sh [ROUNDS] > bench/runs/DATE/gateway.jsonl
+#
+# Each line is JSON: which way, which load, its figures, and of the process in the middle its
+# processor time in microseconds and its resident memory in KiB. PROFILE=debug tries the script out.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+rounds=${1:-3}
+profile=${PROFILE:-release}
+requests=${REQUESTS:-2000}
+flags=()
+[ "$profile" = debug ] || flags=(--release)
+cargo build --locked --quiet "${flags[@]}" --package gateway --package standin --bins >&2
+bin=$(cd "${CARGO_TARGET_DIR:-target}/$profile" && pwd)
+work=$(mktemp -d)
+started=()
+
+finish() {
+    for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done
+    for pid in "${started[@]}"; do wait "$pid" 2>/dev/null || true; done
+    rm -rf "$work"
+}
+trap finish EXIT
+
+# Waits for the first line of a file.
+first_line() {
+    while [ ! -s "$1" ]; do sleep 0.05; done
+    head -n 1 "$1"
+}
+
+# Starts a stand-in that needs so long for each token; its address is in `address`.
+start_standin() {
+    taskset -c 1 "$bin/standin" --answers "$work/answers.jsonl" --per-token-ms "$2" \
+        >"$work/standin-$1" &
+    started+=($!)
+    address=$(first_line "$work/standin-$1")
+    address=${address#http://}
+    address=${address%/v1}
+}
+
+# Starts the relay to an address; `address` and `middle`, the process, are its own then.
+start_relay() {
+    taskset -c 0 "$bin/load" relay --to "$1" >"$work/relay-$2" &
+    middle=$!
+    started+=("$middle")
+    address=$(first_line "$work/relay-$2")
+}
+
+start_tiergate() {
+    mkdir -p "$work/$2"
+    cat >"$work/$2/tiergate.toml" <<TOML
+[server]
+requests_max = 2000
+[prices.vendor]
+input = "0.25"
+output = "2.00"
+[tiers.vendor]
+kind = "frontier"
+url = "http://$1/v1"
+model = "standin-1"
+price = "vendor"
+concurrency_max = 2000
+[tasks.chat]
+kind = "chat"
+sensitivity = "public"
+tiers = ["vendor"]
+budget = { usd = "1000000", per = "day" }
+TOML
+    (cd "$work/$2" && TIERGATE_LOG=warn exec taskset -c 0 "$bin/tiergate" serve \
+        --listen 127.0.0.1:0 >"$work/tiergate-$2") &
+    middle=$!
+    started+=("$middle")
+    address=$(first_line "$work/tiergate-$2")
+    address=${address#listening on http://}
+    until bash -c "exec 3<>/dev/tcp/${address/://} && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 &&
+        grep -q '200 OK' <&3" 2>/dev/null; do sleep 0.1; done
+}
+
+# Processor time of the process in the middle, in microseconds.
+spent_us() {
+    [ -n "$middle" ] || { echo 0; return; }
+    awk -v hertz="$(getconf CLK_TCK)" '{ print ($14 + $15) * 1000000 / hertz }' "/proc/$middle/stat"
+}
+
+resident_kib() {
+    [ -n "$middle" ] || { echo 0; return; }
+    awk '/VmRSS/ { print $2 }' "/proc/$middle/status"
+}
+
+# One load on the way that is open: its name, then the arguments of `load`.
+measure() {
+    local way=$1 name=$2 before after figures
+    shift 2
+    before=$(spent_us)
+    figures=$(taskset -c 1 "$bin/load" "$@" --address "$address" --model "$model")
+    after=$(spent_us)
+    printf '{"way":"%s","load":"%s","spent_us":%s,"resident_kib":%s,"figures":%s}\n' \
+        "$way" "$name" "$((${after%.*} - ${before%.*}))" "$(resident_kib)" "$figures"
+}
+
+words=$(seq -s ' ' 1 224)
+printf '{"text":"short","gold":"Yes."}\n{"text":"long","gold":"%s"}\n' "$words" \
+    >"$work/answers.jsonl"
+for round in $(seq "$rounds"); do
+    for way in direct relay tiergate; do
+        for pace in 0 2; do
+            middle=''
+            model=standin-1
+            start_standin "$round-$way-$pace" "$pace"
+            case $way in
+                relay) start_relay "$address" "$round-$pace" ;;
+                tiergate)
+                    start_tiergate "$address" "$round-$pace"
+                    model=task:chat
+                    ;;
+            esac
+            if [ "$pace" = 0 ]; then
+                measure "$way" one requests --text short --connections 1 --each "$requests"
+                measure "$way" many requests --text short --connections 64 --each $((requests / 8))
+            else
+                measure "$way" streams streams --text long --connections 100 --each 2
+            fi
+            finish_round=("${started[@]}")
+            for pid in "${finish_round[@]}"; do kill "$pid" 2>/dev/null || true; done
+            for pid in "${finish_round[@]}"; do wait "$pid" 2>/dev/null || true; done
+            started=()
+        done
+    done
+done
