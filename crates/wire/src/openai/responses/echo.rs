@@ -41,13 +41,7 @@ impl Echo {
             .with_some_replaced("top_logprobs", options.logprobs)
             .with_some_replaced("reasoning", effort.map(reasoning));
         let mut fields = as_map(&said);
-        for name in [
-            "metadata",
-            "previous_response_id",
-            "store",
-            "truncation",
-            "user",
-        ] {
+        for name in ["metadata", "previous_response_id", "truncation", "user"] {
             if let Some(value) = request.extra.field(name) {
                 fields.insert(name.to_owned(), value.clone());
             }
@@ -82,7 +76,8 @@ fn neutral() -> Fields<'static> {
         .with("parallel_tool_calls", true)
         .with("previous_response_id", Json::Null)
         .with("reasoning", none)
-        .with("store", true)
+        // Nothing is kept here, whatever the request says.
+        .with("store", false)
         .with("temperature", 1.0_f64)
         .with("text", text)
         .with("tool_choice", "auto")
