@@ -69,10 +69,23 @@ impl GenerationOptions {
     /// tools. `None` when a plain completion is all that is asked.
     #[must_use]
     pub fn beyond_plain(&self) -> Option<&'static str> {
+        let format = self.response_format != ResponseFormat::Text;
+        let format = format.then_some("response_format");
+        self.sampling().or(format).or(self.beyond_sampling())
+    }
+
+    /// As [`Self::beyond_plain`], for tiers that sample by every rule and keep to every form.
+    #[must_use]
+    pub fn beyond_sampling(&self) -> Option<&'static str> {
+        let thinks = |depth| !matches!(depth, ReasoningDepth::Off | ReasoningDepth::Auto);
+        let logprobs = self.logprobs.map(|_| "logprobs");
+        let reasoning = self.reasoning.filter(|depth| thinks(*depth));
+        logprobs.or(reasoning.map(|_| "reasoning_effort"))
+    }
+
+    /// The first rule of sampling that makes a difference.
+    fn sampling(&self) -> Option<&'static str> {
         let other_than = |value: Option<f32>, neutral: f32| value.is_some_and(|it| it != neutral);
-        let reasoning = self
-            .reasoning
-            .is_some_and(|depth| !matches!(depth, ReasoningDepth::Off | ReasoningDepth::Auto));
         let asked = [
             ("top_p", other_than(self.top_p, 1.0)),
             ("top_k", self.top_k.is_some_and(|top_k| top_k != 0)),
@@ -80,12 +93,6 @@ impl GenerationOptions {
             ("frequency_penalty", other_than(self.frequency_penalty, 0.0)),
             ("presence_penalty", other_than(self.presence_penalty, 0.0)),
             ("logit_bias", !self.logit_bias.is_empty()),
-            ("logprobs", self.logprobs.is_some()),
-            (
-                "response_format",
-                self.response_format != ResponseFormat::Text,
-            ),
-            ("reasoning_effort", reasoning),
         ];
         let first = asked.iter().find(|(_, is_asked)| *is_asked);
         first.map(|(name, _)| *name)

@@ -89,6 +89,7 @@ async fn in_worker(worker: &Worker) -> anyhow::Result<f64> {
             temperature: 0.0,
             seed: 0,
             stop: Vec::new(),
+            rules: llama::Sampling::default(),
             streams: true,
         },
     };

@@ -15,13 +15,15 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
-use llama::{ChatMessage, FinishReason, Role};
+use llama::{ChatMessage, FinishReason, Role, Sampling};
 
 use super::codec::{Decoder, Encoder, Malformed};
 
+mod sampling;
+
 /// Changes whenever a message does. Both sides are the same program, but one of them may have been
 /// replaced by a newer one while the other ran.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Pieces of text that may be on their way to a reader.
 pub(super) const WINDOW: usize = 8;
@@ -77,6 +79,8 @@ pub(crate) enum Work {
         temperature: f64,
         seed: u64,
         stop: Vec<String>,
+        /// Which tokens may be chosen.
+        rules: Sampling,
         /// Whether pieces are wanted.
         streams: bool,
     },
@@ -273,6 +277,7 @@ impl Asked {
                 temperature,
                 seed,
                 stop,
+                rules,
                 streams,
             } => {
                 to.byte(1);
@@ -280,6 +285,7 @@ impl Asked {
                 to.float(*temperature);
                 to.number(*seed);
                 to.list(stop, |to, stop| to.text(stop));
+                sampling::encode(rules, to);
                 to.byte((*streams).into());
             }
         }
@@ -307,6 +313,7 @@ impl Asked {
                     temperature: from.float()?,
                     seed: from.number()?,
                     stop: from.list(8, Decoder::text)?,
+                    rules: sampling::decode(from)?,
                     streams: from.flag()?,
                 },
                 _ => return Err(Malformed),

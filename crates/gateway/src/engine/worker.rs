@@ -273,6 +273,7 @@ fn work(model: &Model, asked: Asked) -> Result<llama::Work, RequestError> {
             temperature,
             seed,
             stop,
+            rules,
             streams,
         } => {
             let options = GenerationOptions {
@@ -282,6 +283,7 @@ fn work(model: &Model, asked: Asked) -> Result<llama::Work, RequestError> {
                 stop,
             };
             let work = llama::Work::write_chat(model, &asked.messages, options)?;
+            let work = work.by(rules);
             Ok(if streams { work.streamed() } else { work })
         }
     }
@@ -304,6 +306,7 @@ fn failure(error: &RequestError) -> End {
     let fault = match error {
         RequestError::ContextExceeded { .. }
         | RequestError::MemoryExceeded { .. }
+        | RequestError::Grammar { .. }
         | RequestError::EmptyPrompt => FaultKind::Request,
         _ => FaultKind::Engine,
     };

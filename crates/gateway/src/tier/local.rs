@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use domain::{
-    Completion, CompletionTokens, FinishReason, LabelProbabilities, Labels, PromptTokens,
-    StreamEvent, Usage,
+    Completion, CompletionTokens, FinishReason, GenerationOptions, LabelProbabilities, Labels,
+    PromptTokens, ResponseFormat, StreamEvent, Usage,
 };
 use ledger::{AttemptId, UnpaidAttempt};
-use llama::{ChatMessage, Model, ModelError};
+use llama::{ChatMessage, Grammar, Model, ModelError, Sampling};
 use routing::evidence::{Evidence, TokenLogProbabilities};
 
 use super::{Asked, Bill, Fault, Question, TierAnswer, TierFailure, label_completion};
@@ -217,7 +217,28 @@ fn work(question: &Question<'_>) -> engine::Work {
         temperature: f64::from(generation.temperature),
         seed: generation.seed,
         stop: generation.stop.clone(),
+        rules: rules(&generation.options),
         streams: question.live.is_some(),
+    }
+}
+
+/// Which tokens the engine may choose.
+fn rules(options: &GenerationOptions) -> Sampling {
+    let neutral = Sampling::default();
+    let wide = |share: Option<f32>, or: f64| share.map_or(or, f64::from);
+    Sampling {
+        top_k: options.top_k.map_or(0, |top_k| top_k as usize),
+        top_p: wide(options.top_p, neutral.top_p),
+        min_p: wide(options.min_p, neutral.min_p),
+        frequency_penalty: options.frequency_penalty.unwrap_or_default(),
+        presence_penalty: options.presence_penalty.unwrap_or_default(),
+        logit_bias: options.logit_bias.clone(),
+        grammar: match &options.response_format {
+            ResponseFormat::Text => None,
+            ResponseFormat::JsonObject => Some(Grammar::JsonObject),
+            ResponseFormat::JsonSchema(answer) => Some(Grammar::JsonSchema(answer.schema.clone())),
+        },
+        ..neutral
     }
 }
 

@@ -11,26 +11,40 @@ use super::Tier;
 pub(crate) fn of(name: &TierName, tier: &Tier, asked: &ChatRequest) -> Option<Fault> {
     match tier {
         Tier::Remote(remote) => by_protocol(name, remote.protocol(), asked),
-        Tier::Student | Tier::Local(_) => {
-            by_text_alone(&format!("tier {name}, which may answer,"), asked)
-        }
+        Tier::Student => by_text_alone(&who(name), asked),
+        Tier::Local(_) => by_engine(&who(name), asked),
         // Nothing is told to a person in a protocol.
         Tier::Person => None,
     }
 }
 
-/// The first thing in a request that is lost on somebody who reads text and nothing else.
+fn who(name: &TierName) -> String {
+    format!("tier {name}, which may answer,")
+}
+
+/// The first thing in a request that is lost on somebody who reads text and writes it plainly.
 pub(crate) fn by_text_alone(who: &str, asked: &ChatRequest) -> Option<Fault> {
+    let option = asked.generation.options.beyond_plain();
+    beyond_text(who, asked).or(option.map(|option| not_offered(who, option)))
+}
+
+/// The first thing in a request that is lost on the embedded engine.
+fn by_engine(who: &str, asked: &ChatRequest) -> Option<Fault> {
+    let option = asked.generation.options.beyond_sampling();
+    beyond_text(who, asked).or(option.map(|option| not_offered(who, option)))
+}
+
+fn beyond_text(who: &str, asked: &ChatRequest) -> Option<Fault> {
     if let Some(refusal) = asked.extra.refusal(&asked.prompt) {
         return Some(refusal);
     }
-    if let Some((kind, path)) = asked.prompt.beyond_text() {
-        let found = format!("there is {kind}, and {who} reads text alone");
-        return Some(unsupported(path, found));
-    }
-    let option = asked.generation.options.beyond_plain()?;
-    let found = format!("{who} does not offer it");
-    Some(unsupported(option.to_owned(), found))
+    let (kind, path) = asked.prompt.beyond_text()?;
+    let found = format!("there is {kind}, and {who} reads text alone");
+    Some(unsupported(path, found))
+}
+
+fn not_offered(who: &str, option: &str) -> Fault {
+    unsupported(option.to_owned(), format!("{who} does not offer it"))
 }
 
 /// What a tier of another protocol than the client's would lose.

@@ -98,6 +98,15 @@ impl Work {
         })
     }
 
+    /// The same work; a text is written by these rules.
+    #[must_use]
+    pub fn by(mut self, with: Sampling) -> Self {
+        if let Self::Write { rules, .. } = &mut self {
+            *rules = with;
+        }
+        self
+    }
+
     /// The same work; a text is given piece by piece.
     #[must_use]
     pub fn streamed(mut self) -> Self {

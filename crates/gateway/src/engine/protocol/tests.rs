@@ -1,9 +1,36 @@
 use proptest::prelude::*;
 
+use llama::Grammar;
+
 use super::*;
 
 fn text() -> impl Strategy<Value = String> {
     any::<String>()
+}
+
+fn rules() -> impl Strategy<Value = Sampling> {
+    let grammar = prop_oneof![
+        Just(None),
+        Just(Some(Grammar::JsonObject)),
+        text().prop_map(|text| Some(Grammar::JsonSchema(text))),
+        text().prop_map(|text| Some(Grammar::Regex(text))),
+        text().prop_map(|text| Some(Grammar::Lark(text))),
+    ];
+    let bias = prop::collection::vec((any::<u32>(), -100.0f32..100.0), 0..3);
+    let shares = (0.0f64..=1.0, 0.0f64..=1.0);
+    let penalties = (-2.0f32..2.0, -2.0f32..2.0);
+    (any::<u16>(), shares, penalties, bias, grammar).prop_map(
+        |(top_k, (top_p, min_p), penalties, logit_bias, grammar)| Sampling {
+            top_k: top_k.into(),
+            top_p,
+            min_p,
+            frequency_penalty: penalties.0,
+            presence_penalty: penalties.1,
+            logit_bias,
+            grammar,
+            ..Sampling::default()
+        },
+    )
 }
 
 fn work() -> impl Strategy<Value = Work> {
@@ -12,16 +39,18 @@ fn work() -> impl Strategy<Value = Work> {
         0.0f64..2.0,
         any::<u64>(),
         prop::collection::vec(text(), 0..3),
+        rules(),
         any::<bool>(),
     );
     prop_oneof![
         prop::collection::vec(text(), 0..5).prop_map(Work::Score),
         write.prop_map(
-            |(max_tokens, temperature, seed, stop, streams)| Work::Write {
+            |(max_tokens, temperature, seed, stop, rules, streams)| Work::Write {
                 max_tokens: max_tokens as usize,
                 temperature,
                 seed,
                 stop,
+                rules,
                 streams,
             }
         ),

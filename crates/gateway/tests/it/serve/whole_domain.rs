@@ -199,6 +199,49 @@ fn what_the_client_of_the_same_protocol_says_reaches_the_vendor_untouched() {
 }
 
 #[test]
+fn the_engine_keeps_to_a_schema_and_to_the_rules_of_sampling() {
+    let place = Workplace::new();
+    let vendor = vendor();
+    let server = start(&place, &vendor);
+    let schema = json!({"type": "object", "additionalProperties": false,
+        "properties": {"flag": {"enum": ["yes", "no"]}, "cents": {"type": "integer",
+            "minimum": 0, "maximum": 999}},
+        "required": ["flag", "cents"]});
+    let asked = |format: Value| {
+        let mut request = asks("tier:llama", "Is it flagged?");
+        request["response_format"] = format;
+        request["temperature"] = json!(1.0);
+        request["top_p"] = json!(0.9);
+        request["max_tokens"] = json!(200);
+        request
+    };
+    let format = |schema: &Value| json!({"type": "json_schema", "json_schema": {"name": "owner", "schema": schema}});
+    let response = server.chat(&asked(format(&schema)));
+    assert_eq!(response.status, 200, "{}", response.text());
+    let choice = response.json()["choices"][0].clone();
+    let text = choice["message"]["content"].as_str().unwrap();
+    if choice["finish_reason"] == "stop" {
+        let answer: Value = serde_json::from_str(text).unwrap();
+        assert!(
+            ["yes", "no"].contains(&answer["flag"].as_str().unwrap()),
+            "{text}"
+        );
+        assert!(answer["cents"].as_u64().unwrap() <= 999, "{text}");
+    } else {
+        // White space between two keys is JSON too, and a small model may like it.
+        assert!(text.trim_start().starts_with('{'), "{text}");
+    }
+    let response = server.chat(&asked(format(&json!({"type": "strnig"}))));
+    assert_eq!(response.status, 400, "{}", response.text());
+    let message = response.json()["error"]["message"].to_string();
+    assert!(
+        message.contains("grammar") && message.contains("strnig"),
+        "{message}"
+    );
+    server.stop();
+}
+
+#[test]
 fn what_a_tier_cannot_take_is_refused_with_its_name() {
     let place = Workplace::new();
     let vendor = vendor();
