@@ -60,10 +60,10 @@ fn a_wrong_request_is_told_what_is_wrong_with_it() {
             "temperature",
         ),
         (
-            and(direct(), "top_k", 5).to_string(),
+            and(direct(), "logprobs", true).to_string(),
             400,
             "unsupported_parameter",
-            "top_k",
+            "logprobs",
         ),
         (long.to_string(), 400, "request_not_answerable", ""),
     ]);
