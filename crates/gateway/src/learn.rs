@@ -8,6 +8,7 @@ pub(crate) mod asking;
 pub(crate) mod stored;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use domain::{Labels, TierKind, TierName};
@@ -19,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::batch::input::Input;
 use crate::certificate::weights_sha256;
+use crate::cli::Rows;
 use crate::config::{Config, RecordsSource, TaskConfig};
 use crate::student::shelf::Shelf;
 use crate::terminal;
@@ -263,6 +265,24 @@ async fn local_scores(
         })
     };
     Ok(answers.into_iter().zip(left).map(score).collect())
+}
+
+/// Records that a command names, in the fields of the task's own unless it names others.
+pub(crate) fn source_beside(
+    task: &TaskConfig,
+    (path, rows): (&Path, &Rows),
+    (text, gold): (Option<&String>, Option<&String>),
+) -> RecordsSource {
+    let own = task.records.as_ref();
+    let end = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
+    let own_text = own.map_or(&task.text_field, |own| &own.text);
+    let own_gold = own.map_or("gold", |own| &own.gold);
+    RecordsSource {
+        path: path.to_owned(),
+        rows: end(rows.0.start)..end(rows.0.end),
+        text: text.unwrap_or(own_text).clone(),
+        gold: gold.map_or(own_gold, String::as_str).to_owned(),
+    }
 }
 
 /// The labelled texts of a file, at least one.

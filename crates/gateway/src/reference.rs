@@ -24,8 +24,8 @@ pub(crate) struct Referred {
     pub(crate) cost: Picodollars,
 }
 
-/// What a tier answers to each text, on the way of every request: within the task's budget, with
-/// a hold before and a booking after.
+/// What a tier answers to each text, and what all of it cost, on the way of every request: within
+/// the task's budget, with a hold before and a booking after.
 ///
 /// # Errors
 /// When it answers none of them, or the ledger can't record what it cost.
@@ -34,7 +34,7 @@ pub(crate) async fn asked(
     task: &TaskConfig,
     tier: &TierName,
     texts: &[String],
-) -> anyhow::Result<Vec<Referred>> {
+) -> anyhow::Result<(Vec<Referred>, Picodollars)> {
     let alone = ReadyTask::alone(task, tier, app.tiers[tier].kind());
     let labels = &alone.task.labels;
     let at_once = AT_ONCE.min(alone.queue_max(app));
@@ -88,5 +88,5 @@ pub(crate) async fn asked(
     if let Some(reason) = fault {
         tracing::warn!(tier.id = %tier, records.failed = without, reason, "records without a reference");
     }
-    Ok(answers)
+    Ok((answers, cost))
 }

@@ -102,6 +102,8 @@ fn word(tokenizer: &Tokenizer, token: TokenId) -> Vec<u8> {
 pub(crate) struct Constrained {
     matcher: Matcher,
     model: String,
+    /// What the text may begin with, until that is asked for.
+    first: Option<Allowed>,
 }
 
 /// The tokens that the text may go on with.
@@ -136,9 +138,10 @@ impl Constrained {
         let mut constrained = Self {
             matcher,
             model: model.name().to_owned(),
+            first: None,
         };
         // A grammar without any sentence is better told before something is computed.
-        constrained.allowed()?;
+        constrained.first = Some(constrained.allowed()?);
         Ok(constrained)
     }
 
@@ -148,6 +151,9 @@ impl Constrained {
     ///
     /// [`RequestError::Grammar`] where that takes more than the parser's limits.
     pub(crate) fn allowed(&mut self) -> Result<Allowed, RequestError> {
+        if let Some(first) = self.first.take() {
+            return Ok(first);
+        }
         let mask = self.matcher.compute_mask_or_eos();
         let mask = mask.map_err(|error| fault(&self.model, error.to_string()))?;
         if mask.is_zero() {

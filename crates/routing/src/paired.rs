@@ -19,7 +19,7 @@ pub struct Paired {
 
 /// Whether the first way is as good as the second but for a margin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Sufficiency {
     /// It is, with 97.5 % confidence.
     Enough,
     /// It is worse by more than the margin, with 97.5 % confidence.
@@ -65,20 +65,20 @@ impl Paired {
 
     /// Whether the first is worse than the second by at most `margin`, a share of all records.
     #[must_use]
-    pub fn standing(&self, margin: f64) -> Standing {
+    pub fn sufficiency(&self, margin: f64) -> Sufficiency {
         let (low, high) = self.interval();
         if low >= -margin {
-            return Standing::Enough;
+            return Sufficiency::Enough;
         }
         if high < -margin {
-            return Standing::NotEnough;
+            return Sufficiency::NotEnough;
         }
         let away = (self.difference() + margin).abs();
         let half = (high - low) / 2.0;
         // The interval narrows with the root of the number of records.
         let records = (self.of as f64 * (half / away).powi(2)).ceil();
         let tellable = away > 1e-9 && records < 1e7;
-        Standing::Open {
+        Sufficiency::Open {
             records: tellable.then_some(records as usize),
         }
     }
@@ -119,24 +119,27 @@ mod tests {
     }
 
     #[test]
-    fn a_standing_needs_records() {
+    fn sufficiency_needs_records() {
         let paired = |only_first, only_second, of| Paired {
             only_first,
             only_second,
             of,
         };
-        assert_eq!(paired(20, 22, 5000).standing(0.01), Standing::Enough);
-        assert_eq!(paired(5, 90, 1000).standing(0.01), Standing::NotEnough);
-        let Standing::Open { records } = paired(4, 5, 200).standing(0.02) else {
+        assert_eq!(paired(20, 22, 5000).sufficiency(0.01), Sufficiency::Enough);
+        assert_eq!(
+            paired(5, 90, 1000).sufficiency(0.01),
+            Sufficiency::NotEnough
+        );
+        let Sufficiency::Open { records } = paired(4, 5, 200).sufficiency(0.02) else {
             panic!("200 records can't tell");
         };
         assert!(records.is_some_and(|n| n > 200 && n < 2000), "{records:?}");
         // At the margin itself no number of records is enough.
-        let at_margin = paired(0, 4, 200).standing(0.02);
-        assert_eq!(at_margin, Standing::Open { records: None });
+        let at_margin = paired(0, 4, 200).sufficiency(0.02);
+        assert_eq!(at_margin, Sufficiency::Open { records: None });
         assert!(matches!(
-            Paired::default().standing(0.01),
-            Standing::Open { .. }
+            Paired::default().sufficiency(0.01),
+            Sufficiency::Open { .. }
         ));
     }
 }

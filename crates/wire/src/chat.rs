@@ -12,6 +12,7 @@ mod extra;
 mod loss;
 mod outward;
 mod request;
+pub(crate) mod rules;
 mod tool;
 mod vendor;
 

@@ -64,16 +64,8 @@ pub(super) fn read(
     let Some(path) = &args.records else {
         return live::read(args, config, task, reference);
     };
-    let own = task.records.as_ref();
-    let text = || own.map_or(&task.text_field, |own| &own.text).clone();
-    let gold = || own.map_or("gold", |own| &own.gold).to_owned();
-    let end = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
-    let source = RecordsSource {
-        path: path.clone(),
-        rows: end(args.rows.0.start)..end(args.rows.0.end),
-        text: args.text_field.clone().unwrap_or_else(text),
-        gold: args.gold_field.clone().unwrap_or_else(gold),
-    };
+    let fields = (args.text_field.as_ref(), args.gold_field.as_ref());
+    let source = learn::source_beside(task, (path, &args.rows), fields);
     let read = match reference {
         Reference::Gold => {
             let records = learn::read(&source, labels).context("--records")?;
@@ -182,11 +174,7 @@ impl Sample {
                 Picodollars::ZERO,
             ),
             (None, Reference::Tier(tier)) => {
-                let answers = asked(app, task, tier, &read.texts).await?;
-                let mut cost = Picodollars::ZERO;
-                for answer in &answers {
-                    cost = cost.plus(answer.cost)?;
-                }
+                let (answers, cost) = asked(app, task, tier, &read.texts).await?;
                 (answers.into_iter().map(|it| it.label).collect(), cost)
             }
             (None, Reference::Gold) => bail!("the records' right answers were not read"),

@@ -2,7 +2,7 @@
 
 use domain::{Picodollars, TaskName, TierName};
 use routing::evaluation::Share;
-use routing::paired::{Paired, Standing};
+use routing::paired::{Paired, Sufficiency};
 use serde::Serialize;
 
 use super::Sides;
@@ -152,7 +152,7 @@ impl Report {
             lead,
             machine,
             break_even,
-            cost_usd: measured.cost().to_usd(),
+            cost_usd: measured.cost.to_usd(),
         }
     }
 }
@@ -204,10 +204,10 @@ fn ways(margin: f64, records: &[Labelled], measured: &Measured, machine: &Machin
 
 impl Comparison {
     fn new(paired: Paired, margin: f64) -> Self {
-        let (verdict, records_wanted) = match paired.standing(margin) {
-            Standing::Enough => ("enough", None),
-            Standing::NotEnough => ("not enough", None),
-            Standing::Open { records } => ("open", records),
+        let (verdict, records_wanted) = match paired.sufficiency(margin) {
+            Sufficiency::Enough => ("enough", None),
+            Sufficiency::NotEnough => ("not enough", None),
+            Sufficiency::Open { records } => ("open", records),
         };
         Self {
             difference: paired.difference(),

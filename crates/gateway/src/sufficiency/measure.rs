@@ -23,6 +23,8 @@ pub(super) struct Measured {
     pub(super) seconds_inside: f64,
     /// The frontier's answer and its cost; (n_records).
     pub(super) frontier: Vec<Referred>,
+    /// What it was paid in all.
+    pub(super) cost: Picodollars,
 }
 
 impl Measured {
@@ -39,12 +41,6 @@ impl Measured {
     pub(super) fn paid(&self, of: impl Fn(usize) -> bool) -> f64 {
         let costs = self.frontier.iter().enumerate().filter(|(i, _)| of(*i));
         costs.map(|(_, answer)| answer.cost.as_usd_f64()).sum()
-    }
-
-    /// What it was paid in all, to the last digit.
-    pub(super) fn cost(&self) -> Picodollars {
-        let add = |sum: Picodollars, answer: &Referred| sum.plus(answer.cost).unwrap_or(sum);
-        self.frontier.iter().fold(Picodollars::ZERO, add)
     }
 }
 
@@ -83,11 +79,13 @@ pub(super) async fn measure(
     }
     let seconds_inside = start.elapsed().as_secs_f64();
     let texts: Vec<String> = records.iter().map(|record| record.text.clone()).collect();
+    let (frontier, cost) = asked(app, task, &sides.frontier, &texts).await?;
     Ok(Measured {
         inside,
         kept,
         seconds_inside,
-        frontier: asked(app, task, &sides.frontier, &texts).await?,
+        frontier,
+        cost,
     })
 }
 

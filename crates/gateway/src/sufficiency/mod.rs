@@ -22,7 +22,7 @@ use self::measure::measure;
 use crate::app::App;
 use crate::calibrate::records::{labels, refuse_learned};
 use crate::cli::SufficiencyArgs;
-use crate::config::{self, Config, RecordsSource, TaskConfig};
+use crate::config::{self, Config, TaskConfig};
 use crate::learn::stored::replace;
 use crate::learn::{self, Labelled};
 use crate::simulation::{Known, Simulation};
@@ -137,17 +137,8 @@ fn records(
     config: &Config,
     task: &TaskConfig,
 ) -> anyhow::Result<Vec<Labelled>> {
-    let own = task.records.as_ref();
-    let end = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
-    let field = |given: &Option<String>, own: Option<&String>, or: &str| {
-        given.as_ref().or(own).map_or(or, String::as_str).to_owned()
-    };
-    let source = RecordsSource {
-        path: args.records.clone(),
-        rows: end(args.rows.0.start)..end(args.rows.0.end),
-        text: field(&args.text_field, own.map(|own| &own.text), &task.text_field),
-        gold: field(&args.gold_field, own.map(|own| &own.gold), "gold"),
-    };
+    let fields = (args.text_field.as_ref(), args.gold_field.as_ref());
+    let source = learn::source_beside(task, (&args.records, &args.rows), fields);
     let mut records = learn::read(&source, labels(task)?).context("--records")?;
     refuse_learned(config, task, records.iter().map(|it| it.text.as_str()))?;
     Random::new(SAMPLE_SEED).shuffle(&mut records);

@@ -27,8 +27,7 @@ pub(super) struct Job {
     cache: KvCache,
     place: Place,
     task: Task,
-    outcome: Option<Outcome>,
-    fault: Option<RequestError>,
+    outcome: Option<Result<Outcome, RequestError>>,
 }
 
 enum Task {
@@ -114,7 +113,6 @@ impl Checked {
             place: Place::default(),
             task: self.task,
             outcome: None,
-            fault: None,
         }
     }
 }
@@ -252,22 +250,23 @@ impl Job {
         match &mut self.task {
             Task::Score(tree) if tree.has_more() => {
                 tree.take(&logits);
-                self.outcome = tree.scores().map(Outcome::Scored);
+                self.outcome = tree.scores().map(|it| Ok(Outcome::Scored(it)));
             }
             Task::Score(tree) if all_read => {
                 let next = logits.log_probabilities(&[tree.firsts()]);
                 tree.begin(&self.cache, next.into_iter().flatten().collect());
-                self.outcome = tree.scores().map(Outcome::Scored);
+                self.outcome = tree.scores().map(|it| Ok(Outcome::Scored(it)));
             }
             Task::Write { writing, .. } if all_read => {
-                if writing.goes_on() {
-                    match writing.write(model, &logits.row(0), &self.tokens) {
-                        Ok(next) => self.tokens.extend(next),
-                        Err(fault) => self.fault = Some(fault),
-                    }
+                let next = match writing.goes_on() {
+                    true => writing.write(model, &logits.row(0), &self.tokens),
+                    false => Ok(None),
+                };
+                match next {
+                    Ok(Some(token)) => self.tokens.push(token),
+                    Ok(None) => self.outcome = Some(Ok(Outcome::Written(writing.generated()))),
+                    Err(fault) => self.outcome = Some(Err(fault)),
                 }
-                let ended = self.cache.len() == self.tokens.len();
-                self.outcome = ended.then(|| Outcome::Written(writing.generated()));
             }
             Task::Embed { sums, .. } => {
                 for output in outputs.chunks_exact(sums.len()) {
@@ -275,7 +274,7 @@ impl Job {
                         *sum += f64::from(*x);
                     }
                 }
-                self.outcome = all_read.then(|| Outcome::Embedded(normalised(sums)));
+                self.outcome = all_read.then(|| Ok(Outcome::Embedded(normalised(sums))));
             }
             _ => {}
         }
@@ -291,14 +290,10 @@ impl Job {
                 self.outbox.put(piece);
             }
         }
-        if let Some(fault) = self.fault.take() {
-            self.fail(fault);
-            return true;
-        }
         let Some(outcome) = self.outcome.take() else {
             return false;
         };
-        self.outbox.end(Ok(Answered {
+        self.outbox.end(outcome.map(|outcome| Answered {
             outcome,
             prompt_tokens: self.prompt_tokens,
             cached_tokens: self.cached_tokens,

@@ -22,7 +22,7 @@ const WEAKER_PULL: f64 = 2.0;
 impl StudentOptions {
     /// The options among a few that suit these examples best: with near pairs or without, and
     /// with the pull to zero as stated or half as strong. One after the other is kept if it
-    /// lowers the mean logarithmic loss of three-fold cross-validation. Takes about four times as
+    /// lowers the mean logarithmic loss of three-fold cross-validation. Takes about six times as
     /// long as training a student. With fewer than 100 examples the options stay as they are.
     ///
     /// Only the examples given are looked at, so records kept for tests must not be among them.

@@ -31,14 +31,7 @@ fn encoded(head: AnswerHead, events: &[StreamEvent]) -> String {
 }
 
 fn sent_on(request: &ChatRequest) -> String {
-    encode_request(&OutwardRequest {
-        model: &request.model,
-        prompt: &request.prompt,
-        generation: &request.generation.or(&generation()),
-        dialect: Dialect::default(),
-        delivery: request.delivery,
-        extra: Some(&request.extra),
-    })
+    crate::values::sent_on(request, encode_request)
 }
 
 #[test]

@@ -6,7 +6,7 @@ use domain::{
     Accumulator, Completion, CompletionTokens, FinishReason, Generation, PromptTokens, StreamEvent,
     Usage,
 };
-use wire::chat::{AnswerHead, DecodeError};
+use wire::chat::{AnswerHead, ChatRequest, DecodeError, Dialect, OutwardRequest};
 use wire::sse::{Event, Framer};
 
 pub(crate) fn generation() -> Generation {
@@ -120,4 +120,19 @@ pub(crate) fn completion(text: &str, finish_reason: FinishReason) -> Completion 
         model: "task:flag".into(),
         ..Completion::new(text, finish_reason)
     }
+}
+
+/// The request as it goes out again, to a vendor of the protocol that `encode` writes.
+pub(crate) fn sent_on(
+    request: &ChatRequest,
+    encode: impl Fn(&OutwardRequest<'_>) -> String,
+) -> String {
+    encode(&OutwardRequest {
+        model: &request.model,
+        prompt: &request.prompt,
+        generation: &request.generation.or(&generation()),
+        dialect: Dialect::default(),
+        delivery: request.delivery,
+        extra: Some(&request.extra),
+    })
 }

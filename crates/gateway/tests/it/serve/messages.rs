@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 
 use serde_json::{Value, json};
 
-use super::{and, asks, document, with};
+use super::{and, asks, document, openly, with};
 use crate::server::{Response, Server, attempts, post, until};
 use crate::vendor::{Manner, Vendor};
 use crate::workplace::{MATTERS, Workplace};
@@ -114,10 +114,7 @@ fn a_stream_of_messages_that_breaks_says_so_and_does_not_stop() {
         ..Manner::default()
     };
     let vendor = Vendor::start(&place, &manner);
-    let sections = format!(
-        "[server]\ndirect_sensitivity = \"public\"\n{}",
-        vendor.config()
-    );
+    let sections = openly(&vendor);
     let server = Server::start(&place, &with(&["llama"], &sections, ""));
     let request = and(says("tier:frontier", "Hello"), "stream", true);
     let response = ask(&server, &request);
@@ -138,10 +135,7 @@ fn every_error_has_the_form_of_the_protocol() {
         ..Manner::default()
     };
     let vendor = Vendor::start(&place, &manner);
-    let sections = format!(
-        "[server]\ndirect_sensitivity = \"public\"\n{}",
-        vendor.config()
-    );
+    let sections = openly(&vendor);
     let task = "sensitivity = \"internal\"\nbudget = { usd = \"0.000000001\", per = \"day\" }";
     let server = Server::start(&place, &with(&["frontier"], &sections, task));
     let cases = [
@@ -217,10 +211,7 @@ fn a_key_may_come_in_either_header() {
 fn tokens_are_counted_and_nothing_is_asked() {
     let place = Workplace::new();
     let vendor = Vendor::start(&place, &Manner::default());
-    let sections = format!(
-        "[server]\ndirect_sensitivity = \"public\"\n{}",
-        vendor.config()
-    );
+    let sections = openly(&vendor);
     let server = Server::start(&place, &with(&["llama"], &sections, ""));
     let count = |request: &Value| {
         let response = server.post("/v1/messages/count_tokens", request, "");
@@ -252,10 +243,7 @@ fn who_hangs_up_in_the_midst_of_a_stream_stops_the_vendor() {
         ..Manner::default()
     };
     let vendor = Vendor::start(&place, &manner);
-    let sections = format!(
-        "[server]\ndirect_sensitivity = \"public\"\n{}",
-        vendor.config()
-    );
+    let sections = openly(&vendor);
     let server = Server::start(&place, &with(&["llama"], &sections, ""));
     let request = and(says("tier:frontier", "Hello"), "stream", true).to_string();
     for (count, path) in [(1, "/v1/messages"), (2, "/v1/chat/completions")] {

@@ -16,11 +16,18 @@ mod whole_domain;
 
 use serde_json::{Value, json};
 
+use crate::vendor::Vendor;
 use crate::workplace::{LLAMA, config, documents};
 
 /// A config with the task `classify`, the starter model and these sections.
 fn with(tiers: &[&str], sections: &str, task: &str) -> String {
     config(tiers, &format!("{LLAMA}{sections}"), task)
+}
+
+/// The sections of a vendor that may be asked directly.
+fn openly(vendor: &Vendor) -> String {
+    let config = vendor.config();
+    format!("[server]\ndirect_sensitivity = \"public\"\n{config}")
 }
 
 /// A request with one message of a user.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{and, document, with};
+use super::{and, document, openly, with};
 use crate::server::{Server, attempts};
 use crate::vendor::{Manner, Vendor};
 use crate::workplace::{MATTERS, Workplace};
@@ -50,10 +50,7 @@ fn a_response_is_given_whole_and_as_a_stream() {
 fn a_demanded_tool_is_called_by_any_vendor() {
     let place = Workplace::new();
     let vendor = Vendor::start(&place, &Manner::default());
-    let sections = format!(
-        "[server]\ndirect_sensitivity = \"public\"\n{}",
-        vendor.config()
-    );
+    let sections = openly(&vendor);
     let server = Server::start(&place, &with(&["llama"], &sections, ""));
     let tool = json!({"type": "function", "name": "look_up", "parameters": {"type": "object"}});
     let request = and(says("tier:frontier", "Whose?"), "tools", json!([tool]));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{and, asks, document, with};
+use super::{and, asks, document, openly, with};
 use crate::server::{Server, attempts, streamed};
 use crate::vendor::{Manner, Vendor};
 use crate::workplace::Workplace;
@@ -92,10 +92,7 @@ fn what_fails_before_the_first_text_has_a_status() {
         ..Manner::default()
     };
     let vendor = Vendor::start(&place, &manner);
-    let sections = format!(
-        "[server]\ndirect_sensitivity = \"public\"\n{}",
-        vendor.config()
-    );
+    let sections = openly(&vendor);
     let server = Server::start(&place, &with(&["llama"], &sections, ""));
     let response = server.chat(&stream(asks("tier:frontier", "Hello")));
     assert_eq!(

@@ -5,17 +5,10 @@ use domain::{
 };
 use serde_json::Value;
 
+use crate::chat::rules::{TOP_K, TOP_P};
 use crate::fault::Fault;
 use crate::object::{Object, Rule, invalid};
 
-const TOP_P: Rule = Rule {
-    says: "top_p is a number from 0 to 1",
-    example: "0.9",
-};
-const TOP_K: Rule = Rule {
-    says: "top_k is a whole number",
-    example: "40",
-};
 const TOOL_CHOICE: Rule = Rule {
     says: "the tool choice is an object of type auto, any, none or tool, which has a name",
     example: r#"{"type": "tool", "name": "look_up"}"#,

@@ -6,6 +6,7 @@ use super::PROTOCOL;
 use super::message::{read_message, read_system};
 use super::options::read_options;
 use super::tools::read_tools;
+use crate::chat::rules::{MAX_TOKENS, MESSAGES, MODEL, STOP, STREAM};
 use crate::chat::{ChatRequest, Delivery, Extra, RequestedGeneration, StreamUsage};
 use crate::fault::Fault;
 use crate::object::{Object, Rule};
@@ -14,29 +15,9 @@ const BODY: Rule = Rule {
     says: "send a JSON object with a model, max_tokens and messages",
     example: r#"{"model": "auto", "max_tokens": 256, "messages": [{"role": "user", "content": "Hello"}]}"#,
 };
-const MODEL: Rule = Rule {
-    says: "the model is a name",
-    example: r#""auto""#,
-};
-const MESSAGES: Rule = Rule {
-    says: "the messages are an array of at least one message",
-    example: r#"[{"role": "user", "content": "Hello"}]"#,
-};
-const MAX_TOKENS: Rule = Rule {
-    says: "the limit of completion tokens is a whole number of at least 1",
-    example: "256",
-};
 const TEMPERATURE: Rule = Rule {
     says: "the temperature is a number from 0 to 1",
     example: "0.7",
-};
-const STOP: Rule = Rule {
-    says: "the stop sequences are an array of strings, none of them empty",
-    example: r#"["\n\n"]"#,
-};
-const STREAM: Rule = Rule {
-    says: "stream is true or false",
-    example: "true",
 };
 
 /// Fields that were read into domain values and are kept as well, because what they say is more

@@ -4,6 +4,7 @@ use domain::{AnswerSchema, CompletionTokens, GenerationOptions, ReasoningDepth, 
 use serde_json::Value;
 
 use super::tools::json_schema;
+use crate::chat::rules::PENALTY;
 use crate::fault::Fault;
 use crate::object::{Object, Rule, invalid};
 
@@ -14,10 +15,6 @@ const TOP_P: Rule = Rule {
 const TOP_K: Rule = Rule {
     says: "topK is a whole number",
     example: "40",
-};
-const PENALTY: Rule = Rule {
-    says: "a penalty is a number from -2 to 2",
-    example: "0.5",
 };
 const LOGPROBS: Rule = Rule {
     says: "responseLogprobs is true or false, and logprobs a whole number",

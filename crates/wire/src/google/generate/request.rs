@@ -7,6 +7,7 @@ use super::PROTOCOL;
 use super::message::{Calls, read_content};
 use super::options::read_options;
 use super::tools::{read_tool_choice, read_tools};
+use crate::chat::rules::{MAX_TOKENS, SEED, STOP, TEMPERATURE};
 use crate::chat::{ChatRequest, Delivery, Extra, RequestedGeneration, StreamUsage};
 use crate::fault::Fault;
 use crate::google::path::{Method, Target};
@@ -24,22 +25,6 @@ const CONTENTS: Rule = Rule {
 const CONFIG: Rule = Rule {
     says: "the config is an object",
     example: r#"{"temperature": 0.7}"#,
-};
-const MAX_TOKENS: Rule = Rule {
-    says: "the limit of completion tokens is a whole number of at least 1",
-    example: "256",
-};
-const TEMPERATURE: Rule = Rule {
-    says: "the temperature is a number from 0 to 2",
-    example: "0.7",
-};
-const SEED: Rule = Rule {
-    says: "the seed is a whole number",
-    example: "1",
-};
-const STOP: Rule = Rule {
-    says: "the stop sequences are an array of strings, none of them empty",
-    example: r#"["\n\n"]"#,
 };
 const ONE: Rule = Rule {
     says: "one candidate a request is offered; leave candidateCount out or set it to 1",

@@ -4,27 +4,16 @@ use domain::{AnswerSchema, GenerationOptions, ReasoningDepth, ResponseFormat};
 use serde_json::Value;
 
 use super::tools::read_tool_choice;
+use crate::chat::rules::{PARALLEL, PENALTY, TOP_K, TOP_P};
 use crate::fault::{Fault, FaultKind};
 use crate::object::{Object, Rule};
 
 /// Most likely tokens at each place that log-probabilities are told of.
 const TOP_LOGPROBS_MAX: u64 = 20;
 
-const TOP_P: Rule = Rule {
-    says: "top_p is a number from 0 to 1",
-    example: "0.9",
-};
-const TOP_K: Rule = Rule {
-    says: "top_k is a whole number",
-    example: "40",
-};
 const MIN_P: Rule = Rule {
     says: "min_p is a number from 0 to 1",
     example: "0.05",
-};
-const PENALTY: Rule = Rule {
-    says: "a penalty is a number from -2 to 2",
-    example: "0.5",
 };
 const LOGIT_BIAS: Rule = Rule {
     says: "the logit bias is an object from numbers of tokens to numbers from -100 to 100",
@@ -37,10 +26,6 @@ const LOGPROBS: Rule = Rule {
 const TOP_LOGPROBS: Rule = Rule {
     says: "top_logprobs is a whole number from 0 to 20, and logprobs must be true with it",
     example: "5",
-};
-const PARALLEL: Rule = Rule {
-    says: "parallel_tool_calls is true or false",
-    example: "true",
 };
 const RESPONSE_FORMAT: Rule = Rule {
     says: "the response format is an object of type text, json_object or json_schema",

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::message::read_message;
 use super::options::read_options;
 use super::tools::{read_tools, refuse_functions};
+use crate::chat::rules::{MAX_TOKENS, MESSAGES, MODEL, SEED, STREAM, TEMPERATURE};
 use crate::chat::{ChatRequest, Delivery, Extra, RequestedGeneration, StreamUsage};
 use crate::fault::{Fault, FaultKind};
 use crate::object::{Object, Rule};
@@ -17,26 +18,6 @@ const BODY: Rule = Rule {
     says: "send a JSON object with a model and messages",
     example: r#"{"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}"#,
 };
-const MODEL: Rule = Rule {
-    says: "the model is a name",
-    example: r#""auto""#,
-};
-const MESSAGES: Rule = Rule {
-    says: "the messages are an array of at least one message",
-    example: r#"[{"role": "user", "content": "Hello"}]"#,
-};
-const MAX_TOKENS: Rule = Rule {
-    says: "the limit of completion tokens is a whole number of at least 1",
-    example: "256",
-};
-const TEMPERATURE: Rule = Rule {
-    says: "the temperature is a number from 0 to 2",
-    example: "0.7",
-};
-const SEED: Rule = Rule {
-    says: "the seed is a whole number",
-    example: "1",
-};
 const STOP: Rule = Rule {
     says: "stop is a string or an array of at most 4 strings, none of them empty",
     example: r#"["\n\n"]"#,
@@ -44,10 +25,6 @@ const STOP: Rule = Rule {
 const N: Rule = Rule {
     says: "one completion a request is offered; leave n out or set it to 1",
     example: "1",
-};
-const STREAM: Rule = Rule {
-    says: "stream is true or false",
-    example: "true",
 };
 const STREAM_OPTIONS: Rule = Rule {
     says: "the stream options are an object",

@@ -5,6 +5,7 @@ use std::fmt;
 use domain::{Generation, Message, Prompt, Role};
 use serde_json::Value;
 
+use crate::chat::rules::{MODEL, STREAM};
 use crate::chat::{Delivery, Extra, RequestedGeneration, StreamUsage};
 use crate::fault::{Fault, FaultKind};
 use crate::json::{Fields, list};
@@ -16,10 +17,6 @@ const BODY: Rule = Rule {
     says: "send a JSON object with a model and a prompt",
     example: r#"{"model": "auto", "prompt": "Once upon"}"#,
 };
-const MODEL: Rule = Rule {
-    says: "the model is a name",
-    example: r#""auto""#,
-};
 const PROMPT: Rule = Rule {
     says: "the prompt is one string; numbers of tokens and several prompts are not offered",
     example: r#""Once upon""#,
@@ -27,10 +24,6 @@ const PROMPT: Rule = Rule {
 const SUFFIX: Rule = Rule {
     says: "the suffix is a string",
     example: r#""}""#,
-};
-const STREAM: Rule = Rule {
-    says: "stream is true or false",
-    example: "true",
 };
 const LOGPROBS: Rule = Rule {
     says: "logprobs is a whole number from 0 to 5",

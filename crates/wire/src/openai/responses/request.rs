@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::PROTOCOL;
 use super::message::read_input;
+use crate::chat::rules::{MAX_TOKENS, MODEL, PARALLEL, STREAM, TEMPERATURE, TOP_P};
 use crate::chat::{ChatRequest, Delivery, Extra, RequestedGeneration, StreamUsage, vendor_tool};
 use crate::fault::{Fault, FaultKind};
 use crate::object::{Object, Rule, invalid};
@@ -17,10 +18,6 @@ const BODY: Rule = Rule {
     says: "send a JSON object with a model and an input",
     example: r#"{"model": "auto", "input": "Hello"}"#,
 };
-const MODEL: Rule = Rule {
-    says: "the model is a name",
-    example: r#""auto""#,
-};
 const INSTRUCTIONS: Rule = Rule {
     says: "the instructions are a string",
     example: r#""Be brief.""#,
@@ -29,33 +26,13 @@ const INPUT: Rule = Rule {
     says: "the input is a string or an array of items",
     example: r#""Hello""#,
 };
-const MAX_TOKENS: Rule = Rule {
-    says: "the limit of completion tokens is a whole number of at least 1",
-    example: "256",
-};
-const TEMPERATURE: Rule = Rule {
-    says: "the temperature is a number from 0 to 2",
-    example: "0.7",
-};
-const TOP_P: Rule = Rule {
-    says: "top_p is a number from 0 to 1",
-    example: "0.9",
-};
 const TOP_LOGPROBS: Rule = Rule {
     says: "top_logprobs is a whole number from 0 to 20",
     example: "5",
 };
-const STREAM: Rule = Rule {
-    says: "stream is true or false",
-    example: "true",
-};
 const TOOLS: Rule = Rule {
     says: "the tools are an array of objects with a type",
     example: r#"[{"type": "function", "name": "look_up", "parameters": {"type": "object"}}]"#,
-};
-const PARALLEL: Rule = Rule {
-    says: "parallel_tool_calls is true or false",
-    example: "true",
 };
 const TEXT: Rule = Rule {
     says: "the format of a text is an object of type text, json_object or json_schema",
