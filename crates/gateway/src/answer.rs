@@ -14,6 +14,7 @@ use ledger::{
 use routing::cascade::{Decision, Outcome, Step};
 use wire::chat::{Extra, RequestedGeneration};
 
+use crate::agreement::canonical;
 use crate::app::App;
 use crate::audit::choice::Choice;
 use crate::batch::result::ResultLine;
@@ -93,7 +94,7 @@ pub(crate) async fn answer(
     let _in_flight = app.metrics.in_flight();
     let mut asked: Vec<(usize, Asked)> = Vec::new();
     let mut outcomes: Vec<Outcome> = Vec::new();
-    let cascade = task.cascade_now();
+    let cascade = task.cascade_for(&request.generation);
     let decision = loop {
         let decision = decide(cascade, &outcomes);
         let Step::Ask { rung } = decision.step else {
@@ -315,7 +316,12 @@ impl Answered {
         };
         let text = || text_of(task, &request.prompt);
         let chosen = choice.filter(|choice| choice.is_chosen)?;
-        watch.audit((chosen, &self.decision), &completion.text(), (text(), at))
+        let answer = match task.task.labels {
+            Some(_) => completion.text().into_owned(),
+            // As the auditor's answer will be, so that the two can be compared.
+            None => canonical(task.task.kind, &completion.text()),
+        };
+        watch.audit((chosen, &self.decision), &answer, (text(), at))
     }
 
     /// Each rung's decision as it is stored and shown.

@@ -6,6 +6,7 @@ use domain::{
 use ledger::Counterfactual;
 use routing::cascade::{Cascade, Decision, Outcome, Rule, Rung, Step, replay};
 use routing::student::Student;
+use wire::chat::RequestedGeneration;
 
 use crate::answer::{End, counterfactual};
 use crate::app::App;
@@ -143,6 +144,31 @@ impl ReadyTask {
             Some(watch) if watch.is_revoked() => &self.escalating,
             _ => &self.cascade,
         }
+    }
+
+    /// The cascade for a request. What is proven of free text is proven of text written as the
+    /// task says; who asks for another way of writing gets none of it in house.
+    pub(crate) fn cascade_for(&self, asked: &RequestedGeneration) -> &Cascade {
+        let is_as_proven = || {
+            let asked = asked.or(&self.generation);
+            let Generation {
+                max_completion_tokens,
+                temperature,
+                stop,
+                options,
+                ..
+            } = &self.generation;
+            asked.temperature == *temperature
+                && asked.stop == *stop
+                && asked.options == *options
+                // A longer answer than the task's longest was not among those that were judged.
+                && asked.max_completion_tokens == *max_completion_tokens
+        };
+        let proven = self.standing.certificate().is_some() && self.task.labels.is_none();
+        if proven && !is_as_proven() {
+            return &self.escalating;
+        }
+        self.cascade_now()
     }
 
     /// Where the thresholds that hold now come from, in a word.

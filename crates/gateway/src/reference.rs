@@ -17,10 +17,12 @@ use crate::terminal;
 const AT_ONCE: usize = 16;
 
 /// What the tier made of a text.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Referred {
     /// The index of its label; `None` where it answered none of them, or not at all.
     pub(crate) label: Option<usize>,
+    /// What it said, in a task without labels.
+    pub(crate) text: Option<String>,
     pub(crate) cost: Picodollars,
 }
 
@@ -59,18 +61,18 @@ pub(crate) async fn asked(
     while let Some(answered) = coming.next().await {
         let answered = answered?;
         cost = cost.plus(answered.cost)?;
-        let label = match answered.end {
-            End::Accepted { completion, .. } => {
-                labels.as_ref().and_then(|it| it.parse(&completion.text()))
+        let (mut label, mut text) = (None, None);
+        match (answered.end, labels) {
+            (End::Accepted { completion, .. }, Some(labels)) => {
+                label = labels.parse(&completion.text());
             }
-            End::Failed { reason, .. } => {
-                fault = Some(reason);
-                None
-            }
-            End::Review { .. } => None,
-        };
+            (End::Accepted { completion, .. }, None) => text = Some(completion.text().into_owned()),
+            (End::Failed { reason, .. }, _) => fault = Some(reason),
+            (End::Review { .. }, _) => {}
+        }
         answers.push(Referred {
             label,
+            text,
             cost: answered.cost,
         });
         bar.inc(1);
@@ -79,7 +81,7 @@ pub(crate) async fn asked(
     bar.finish_and_clear();
     let without = answers
         .iter()
-        .filter(|answer| answer.label.is_none())
+        .filter(|answer| answer.label.is_none() && answer.text.is_none())
         .count();
     if without == answers.len() {
         let fault = fault.unwrap_or_else(|| "its answers are no labels".to_owned());

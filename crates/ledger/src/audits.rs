@@ -55,7 +55,7 @@ pub struct NewAudit {
     pub certificate: String,
     /// The tier that gave it.
     pub tier: TierName,
-    /// The answer.
+    /// The answer, in a form in which two are equal where they say the same.
     pub answer: String,
     /// How sure it was.
     pub confidence: f64,
@@ -125,7 +125,7 @@ pub struct AuditEnd {
 /// What came of an audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuditOutcome {
-    /// The auditor answers this.
+    /// The auditor answers this, in the form of [`NewAudit::answer`].
     Answered(String),
     /// It didn't answer; it is to be asked again from this time on.
     PutOff(Timestamp),

@@ -131,6 +131,8 @@ pub struct Correction {
     pub request: RequestId,
     /// The right answer.
     pub gold: String,
+    /// The same in the form in which an audited answer was given to the ledger.
+    pub compared: String,
 }
 
 impl fmt::Debug for Correction {
@@ -188,10 +190,15 @@ pub(crate) fn label(
     (advance, at): (&Advance, Timestamp),
 ) -> Result<Labelled, Fault> {
     let mut labelled = Labelled::default();
-    for Correction { request, gold } in corrections {
+    for Correction {
+        request,
+        gold,
+        compared,
+    } in corrections
+    {
         let row = params![request.0, task.as_str(), gold, at.unix_ms()];
         let kept = books.execute(LABEL, row)? > 0;
-        let moved = audits::answered_by_person(books, (task, request), gold, (advance, at))?;
+        let moved = audits::answered_by_person(books, (task, request), compared, (advance, at))?;
         if !kept && moved.is_none() {
             labelled.unknown.push(request.clone());
         }

@@ -2,9 +2,9 @@
 //!
 //! The story stands in [`cascade`]: tiers in order, each answer accepted, escalated or given to a
 //! person. [`student`] is the tier that learns from a task's own labels, [`evidence`] turns what
-//! an answer brings into one confidence, [`threshold`] finds from held-out records where to
-//! accept, [`folds`] keeps training and fitting apart, [`evaluation`] says how good it is, and
-//! [`paired`] whether it is as good as another.
+//! an answer brings into one confidence, [`agreement`] says whether two free texts say the same,
+//! [`threshold`] finds from held-out records where to accept, [`folds`] keeps training and fitting
+//! apart, [`evaluation`] says how good it is, and [`paired`] whether it is as good as another.
 //!
 //! Nothing here reads a file, a clock or a random source: data and seeds are passed in, sums run
 //! in a fixed order and [`elementary`] stands in for the platform's logarithm and exponential, so
@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod agreement;
 pub mod binomial;
 pub mod cascade;
 pub mod certificate;

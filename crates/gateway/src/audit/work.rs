@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Watch, watch};
+use crate::agreement::canonical;
 use crate::app::App;
 use crate::clock;
 use crate::ready::ReadyTask;
@@ -166,11 +167,16 @@ impl Auditor {
             live: None,
         };
         let asked = tier.ask(question).await;
-        let labels = alone.task.labels.as_ref();
         let outcome = match asked.result {
-            Ok(answer) => match labels.zip(answer.label) {
-                Some((labels, label)) => AuditOutcome::Answered(labels.name(label).to_owned()),
-                None => AuditOutcome::HandedOver,
+            Ok(answer) => match (&alone.task.labels, answer.label) {
+                (Some(labels), Some(label)) => {
+                    AuditOutcome::Answered(labels.name(label).to_owned())
+                }
+                (Some(_), None) => AuditOutcome::HandedOver,
+                (None, _) => {
+                    let answer = answer.completion.text();
+                    AuditOutcome::Answered(canonical(alone.task.kind, &answer))
+                }
             },
             Err(failure) => {
                 self.tell(due, &failure.reason);

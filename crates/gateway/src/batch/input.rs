@@ -55,6 +55,35 @@ pub(crate) struct Row {
     pub(crate) text: Result<String, String>,
     /// The right answer, where the row gives it.
     pub(crate) gold: Option<String>,
+    /// The answers of tiers that the row says are right or wrong.
+    pub(crate) judged: Vec<Judged>,
+}
+
+/// A tier's answer, and whether it is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Judged {
+    pub(crate) tier: String,
+    pub(crate) answer: String,
+    pub(crate) correct: bool,
+}
+
+/// What a row holds.
+struct Cells {
+    id: Option<String>,
+    text: Result<String, String>,
+    gold: Option<String>,
+    judged: Vec<Judged>,
+}
+
+impl Cells {
+    fn of_text(id: Option<String>, text: Result<String, String>) -> Self {
+        Self {
+            id,
+            text,
+            gold: None,
+            judged: Vec::new(),
+        }
+    }
 }
 
 /// Why an input can't be read at all.
@@ -161,19 +190,20 @@ impl Input {
     pub(crate) fn for_each(&self, mut visit: impl FnMut(Row) -> bool) -> Result<(), InputError> {
         let mut ordinal = 0;
         for (path, format) in &self.files {
-            let mut emit = |id: Option<String>, text, gold| {
+            let mut emit = |cells: Cells| {
                 let here = ordinal;
                 ordinal += 1;
                 if here < self.rows.start {
                     return true;
                 }
-                let id = id.unwrap_or_else(|| format!("{}:{}", path.display(), here + 1));
+                let unnamed = || format!("{}:{}", path.display(), here + 1);
                 here < self.rows.end
                     && visit(Row {
                         ordinal: here,
-                        id,
-                        text,
-                        gold,
+                        id: cells.id.unwrap_or_else(unnamed),
+                        text: cells.text,
+                        gold: cells.gold,
+                        judged: cells.judged,
                     })
             };
             let go_on = match format {
@@ -181,7 +211,7 @@ impl Input {
                 Format::Csv => self.csv(path, &mut emit)?,
                 Format::Text => {
                     let text = read_text(path).map_err(|source| read_error(path, source))?;
-                    emit(Some(path.display().to_string()), text, None)
+                    emit(Cells::of_text(Some(path.display().to_string()), text))
                 }
             };
             if !go_on {
@@ -220,17 +250,16 @@ impl Input {
             if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let (id, text, gold) = self.json_row(&line);
-            if !emit(id, text, gold) {
+            if !emit(self.json_row(&line)) {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn json_row(&self, line: &[u8]) -> (Option<String>, Result<String, String>, Option<String>) {
+    fn json_row(&self, line: &[u8]) -> Cells {
         if line.len() > ROW_BYTES_MAX {
-            return (None, Err(too_long(line.len())), None);
+            return Cells::of_text(None, Err(too_long(line.len())));
         }
         let mut object: serde_json::Map<String, serde_json::Value> = match serde_json::from_slice(
             line,
@@ -240,7 +269,7 @@ impl Input {
                 let reason = format!(
                     "the line is no JSON object ({fault}); write one object a line, for example {{\"id\": \"a-1\", \"text\": \"…\"}}"
                 );
-                return (None, Err(reason), None);
+                return Cells::of_text(None, Err(reason));
             }
         };
         let id = object.remove(&self.fields.id).and_then(plain_value);
@@ -255,7 +284,12 @@ impl Input {
                 "there is no field `{field}`; name the text's field with --text-field"
             )),
         };
-        (id, text, gold)
+        Cells {
+            id,
+            text,
+            gold,
+            judged: object.remove("models").map(judged).unwrap_or_default(),
+        }
     }
 
     fn csv(&self, path: &Path, emit: &mut Emit<'_>) -> Result<bool, InputError> {
@@ -287,7 +321,11 @@ impl Input {
                     header.len()
                 )),
             };
-            if !emit(cell(id_column), text, cell(gold_column)) {
+            let cells = Cells {
+                gold: cell(gold_column),
+                ..Cells::of_text(cell(id_column), text)
+            };
+            if !emit(cells) {
                 return Ok(false);
             }
         }
@@ -295,7 +333,22 @@ impl Input {
     }
 }
 
-type Emit<'a> = dyn FnMut(Option<String>, Result<String, String>, Option<String>) -> bool + 'a;
+type Emit<'a> = dyn FnMut(Cells) -> bool + 'a;
+
+/// The answers of tiers that stand beside a judgement, as exported records have them.
+fn judged(models: serde_json::Value) -> Vec<Judged> {
+    let serde_json::Value::Object(models) = models else {
+        return Vec::new();
+    };
+    let judged = |(tier, model): (String, serde_json::Value)| {
+        Some(Judged {
+            answer: model.get("answer")?.as_str()?.to_owned(),
+            correct: model.get("correct")?.as_bool()?,
+            tier,
+        })
+    };
+    models.into_iter().filter_map(judged).collect()
+}
 
 fn read_error(path: &Path, source: io::Error) -> InputError {
     InputError::Read {

@@ -233,6 +233,7 @@ mod tests {
             task: TaskName::new("t").unwrap(),
             labels: Labels::new(vec![label("a"), label("b")]).unwrap(),
             records: (0..n).map(record).collect(),
+            expected: None,
             without_reference: 0,
             cost: Picodollars::ZERO,
             floors: BTreeMap::new(),

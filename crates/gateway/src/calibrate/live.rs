@@ -13,7 +13,7 @@ use ledger::{KeptRecord, Reader, RecordOrder, RecordQuery, RecordsOnly, TimeRang
 use routing::random::Random;
 use sha2::{Digest as _, Sha256};
 
-use super::records::{Live, Read, labels};
+use super::records::{Live, Read, Right, labels};
 use crate::app::ledger_file;
 use crate::certificate::Reference;
 use crate::cli::CalibrateArgs;
@@ -166,7 +166,7 @@ pub(super) fn read(
     let (texts, gold) = thinned(gathered.rows, gathered.lowest).into_iter().unzip();
     Ok(Read {
         texts,
-        gold: Some(gold),
+        right: Right::Labels(gold),
         live: Some(Live {
             floors: gathered.floors,
             known,

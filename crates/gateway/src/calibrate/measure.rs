@@ -15,11 +15,12 @@ use routing::threshold::Scored;
 
 use super::claims::{Claims, Part};
 use super::ladder::Ladder;
-use super::records::Sample;
+use super::records::{RIGHT, Sample};
+use crate::agreement::Expected;
 use crate::app::App;
 use crate::certificate::{MissProof, TierProof, certifiable};
 use crate::config::TaskConfig;
-use crate::learn::asking::Answer;
+use crate::learn::asking::{Answer, Given};
 use crate::learn::{self, asking};
 
 /// Seed of the cut into parts.
@@ -155,11 +156,48 @@ async fn ask(
     let texts = left
         .iter()
         .map(|&record| sample.records[record].text.as_str());
-    let answers = asking::inside_with(app, who, name, texts).await?;
+    let answers = match &sample.expected {
+        None => asking::inside_with(app, who, name, texts).await?,
+        Some(expected) => {
+            let given = asking::given(who.0, (name, &app.tiers[name]), texts).await?;
+            let expected = left.iter().map(|&record| &expected[record]);
+            judged(who.0, name, expected.zip(given))
+        }
+    };
     let answered = left.iter().zip(answers);
     Ok(answered
         .filter_map(|(&record, answer)| Some((record, answer?)))
         .collect())
+}
+
+/// Free answers as labels: that of [`RIGHT`], or another. What nobody has judged counts as wrong,
+/// which can make a claim too careful and never too bold.
+fn judged<'a>(
+    task: &TaskConfig,
+    tier: &TierName,
+    given: impl Iterator<Item = (&'a Expected, Option<Given>)>,
+) -> Vec<Option<Answer>> {
+    let kind = task.task.kind;
+    let mut unknown = 0;
+    let answer = |(expected, given): (&Expected, Option<Given>)| {
+        let given = given?;
+        let agrees = expected.agrees(kind, tier, &given.text);
+        unknown += usize::from(agrees.is_none());
+        Some(Answer {
+            label: RIGHT + usize::from(agrees != Some(true)),
+            confidence: given.evidence.confidence(),
+        })
+    };
+    let answers = given.map(answer).collect();
+    if unknown > 0 {
+        tracing::warn!(
+            tier.id = %tier,
+            records = unknown,
+            "answers count as wrong because the records judge other answers of this tier, and \
+             give no right one"
+        );
+    }
+    answers
 }
 
 #[cfg(test)]

@@ -4,25 +4,42 @@
 use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Context as _, bail};
-use domain::{Labels, Picodollars, TaskName, TierName};
+use domain::{Label, Labels, Picodollars, TaskKind, TaskName, TierName};
+use sha2::{Digest as _, Sha256};
 
 use super::live;
+use crate::agreement::Expected;
 use crate::app::App;
-use crate::batch::input::Input;
+use crate::batch::input::{Input, Row};
 use crate::certificate::Reference;
 use crate::cli::CalibrateArgs;
 use crate::config::{Config, RecordsSource, TaskConfig, Tier};
+use crate::learn::stored::hex;
 use crate::learn::{self, Labelled};
-use crate::reference::asked;
+use crate::reference::{Referred, asked};
 use crate::student::shelf::Shelf;
 use crate::terminal::count;
 
 /// What was read: the texts, with their right answers where these are known.
 pub(super) struct Read {
     pub(super) texts: Vec<String>,
-    pub(super) gold: Option<Vec<usize>>,
+    pub(super) right: Right,
     pub(super) live: Option<Live>,
 }
+
+/// What is known of the right answers.
+pub(super) enum Right {
+    /// The labels' indices.
+    Labels(Vec<usize>),
+    /// Of a task without labels.
+    Texts(Vec<Expected>),
+    /// A tier says it.
+    Asked,
+}
+
+/// The label under which a free answer stands that is right; one that is not stands under the
+/// next. So a task without labels is certified as any other: on whether answers are right.
+pub(super) const RIGHT: usize = 0;
 
 /// What is to be known of records from live traffic.
 pub(super) struct Live {
@@ -40,6 +57,8 @@ pub(crate) struct Sample {
     pub(super) task: TaskName,
     pub(super) labels: Labels,
     pub(crate) records: Vec<Labelled>,
+    /// In a task without labels: what is known of each record's right answer.
+    pub(super) expected: Option<Vec<Expected>>,
     /// Records that the reference gave no label to; they are left out.
     pub(super) without_reference: usize,
     /// What the reference was paid.
@@ -60,26 +79,39 @@ pub(super) fn read(
     task: &TaskConfig,
     reference: &Reference,
 ) -> anyhow::Result<Read> {
-    let labels = labels(task)?;
     let Some(path) = &args.records else {
         return live::read(args, config, task, reference);
     };
     let fields = (args.text_field.as_ref(), args.gold_field.as_ref());
     let source = learn::source_beside(task, (path, &args.rows), fields);
-    let read = match reference {
-        Reference::Gold => {
+    let kind = task.task.kind;
+    let (texts, right) = match (reference, &task.task.labels) {
+        (Reference::Gold, Some(labels)) => {
             let records = learn::read(&source, labels).context("--records")?;
-            Read {
-                gold: Some(records.iter().map(|record| record.label).collect()),
-                texts: records.into_iter().map(|record| record.text).collect(),
-                live: None,
-            }
+            let gold = records.iter().map(|record| record.label).collect();
+            let texts = records.into_iter().map(|record| record.text);
+            (texts.collect(), Right::Labels(gold))
         }
-        Reference::Tier(_) => Read {
-            texts: texts(&source).context("--records")?,
-            gold: None,
-            live: None,
-        },
+        (Reference::Gold, None) => {
+            let known = |row: &Row| {
+                let known = Expected::of(kind, row.gold.as_deref(), &row.judged);
+                known.ok_or_else(|| {
+                    let gold = &source.gold;
+                    format!("no field `{gold}`, and no tier's answer that is judged")
+                })
+            };
+            let (texts, expected) = rows(&source, known).context("--records")?;
+            (texts, Right::Texts(expected))
+        }
+        (Reference::Tier(_), _) => {
+            let (texts, _) = rows(&source, |_| Ok(())).context("--records")?;
+            (texts, Right::Asked)
+        }
+    };
+    let read = Read {
+        texts,
+        right,
+        live: None,
     };
     refuse_learned(config, task, read.texts.iter().map(String::as_str))?;
     Ok(read)
@@ -97,24 +129,32 @@ pub(crate) fn labels(task: &TaskConfig) -> anyhow::Result<&Labels> {
     })
 }
 
-fn texts(source: &RecordsSource) -> anyhow::Result<Vec<String>> {
+/// The texts of a file, with what is read of each row beside its text.
+fn rows<T>(
+    source: &RecordsSource,
+    beside: impl Fn(&Row) -> Result<T, String>,
+) -> anyhow::Result<(Vec<String>, Vec<T>)> {
     let input = Input::of_records(source)?;
-    let (mut texts, mut fault) = (Vec::new(), None);
-    input.for_each(|row| match row.text {
-        Ok(text) => {
-            texts.push(text);
-            true
-        }
-        Err(reason) => {
-            fault = Some(format!("row {}: {reason}", row.ordinal));
-            false
+    let (mut texts, mut read, mut fault) = (Vec::new(), Vec::new(), None);
+    input.for_each(|row| {
+        let beside = beside(&row);
+        match row.text.and_then(|text| Ok((text, beside?))) {
+            Ok((text, beside)) => {
+                texts.push(text);
+                read.push(beside);
+                true
+            }
+            Err(reason) => {
+                fault = Some(format!("row {}: {reason}", row.ordinal));
+                false
+            }
         }
     })?;
     let path = source.path.display();
     match fault {
         Some(fault) => bail!("{path}: {fault}"),
         None if texts.is_empty() => bail!("{path}: no rows in {:?}", source.rows),
-        None => Ok(texts),
+        None => Ok((texts, read)),
     }
 }
 
@@ -168,35 +208,40 @@ impl Sample {
         read: Read,
         reference: &Reference,
     ) -> anyhow::Result<Self> {
-        let (answers, cost) = match (read.gold, reference) {
-            (Some(gold), _) => (
-                gold.into_iter().map(Some).collect::<Vec<_>>(),
-                Picodollars::ZERO,
-            ),
-            (None, Reference::Tier(tier)) => {
-                let (answers, cost) = asked(app, task, tier, &read.texts).await?;
-                (answers.into_iter().map(|it| it.label).collect(), cost)
-            }
-            (None, Reference::Gold) => bail!("the records' right answers were not read"),
-        };
         let n_texts = read.texts.len();
+        let mut cost = Picodollars::ZERO;
+        let answers: Vec<Option<Known>> = match (read.right, reference) {
+            (Right::Labels(labels), _) => labels
+                .into_iter()
+                .map(|label| Some(Known(label, None)))
+                .collect(),
+            (Right::Texts(expected), _) => {
+                let known = |expected| Some(Known(RIGHT, Some(expected)));
+                expected.into_iter().map(known).collect()
+            }
+            (Right::Asked, Reference::Tier(tier)) => {
+                let (answers, asked_cost) = asked(app, task, tier, &read.texts).await?;
+                cost = asked_cost;
+                let kind = task.task.kind;
+                answers.iter().map(|it| Known::referred(kind, it)).collect()
+            }
+            (Right::Asked, Reference::Gold) => bail!("the records' right answers were not read"),
+        };
         let unknown = read.live.as_ref().map_or(0, |live| live.unknown);
         let known = read.live.as_ref().map(|live| live.known);
-        let labelled = |(text, label): (String, Option<usize>)| {
-            Some(Labelled {
-                text,
-                label: label?,
-            })
-        };
-        let records: Vec<Labelled> = read
-            .texts
-            .into_iter()
-            .zip(answers)
-            .filter_map(labelled)
-            .collect();
+        let (mut records, mut expected) = (Vec::new(), Vec::new());
+        for (text, answer) in read.texts.into_iter().zip(answers) {
+            let Some(Known(label, answer)) = answer else {
+                continue;
+            };
+            records.push(Labelled { text, label });
+            expected.extend(answer);
+        }
+        let labels = task.task.labels.clone();
         Ok(Self {
             task: task.task.name.clone(),
-            labels: labels(task)?.clone(),
+            expected: labels.is_none().then_some(expected),
+            labels: labels.unwrap_or_else(right_or_not),
             without_reference: n_texts - records.len() + unknown,
             records,
             cost,
@@ -207,6 +252,39 @@ impl Sample {
 
     /// SHA-256 of the texts and the labels that count as right.
     pub(super) fn digest(&self) -> String {
-        learn::digest(&self.records, &self.labels)
+        let records = learn::digest(&self.records, &self.labels);
+        let Some(expected) = &self.expected else {
+            return records;
+        };
+        let mut hash = Sha256::new();
+        hash.update(records);
+        for told in expected.iter().flat_map(Expected::told) {
+            hash.update((told.len() as u64).to_le_bytes());
+            hash.update(told);
+        }
+        hex(&hash.finalize())
     }
+}
+
+/// The label that counts as right, and in a task without labels what is known of the answer.
+struct Known(usize, Option<Expected>);
+
+impl Known {
+    fn referred(kind: TaskKind, answer: &Referred) -> Option<Self> {
+        match (answer.label, &answer.text) {
+            (Some(label), _) => Some(Self(label, None)),
+            (None, Some(text)) => Some(Self(RIGHT, Expected::of(kind, Some(text), &[]))),
+            (None, None) => None,
+        }
+    }
+}
+
+/// What stands for labels in a task that has none.
+fn right_or_not() -> Labels {
+    let label = |name: &str| Label {
+        name: name.to_owned(),
+        definition: None,
+    };
+    let labels = Labels::new(vec![label("as the reference"), label("otherwise")]);
+    labels.unwrap_or_else(|_| unreachable!("these are labels"))
 }

@@ -43,6 +43,7 @@ pub(super) struct Report {
     pub(super) errors: usize,
     pub(super) share_kept: f64,
     pub(super) tiers: Vec<TierReport>,
+    /// None in a task without labels.
     pub(super) classes: Vec<ClassReport>,
     /// Beside the frontier alone, where the task has one with a price.
     pub(super) cost: Option<CostReport>,
@@ -165,7 +166,10 @@ impl Report {
             tiers: proofs
                 .map(|(proof, tier)| tier_report(proof, tier, sample))
                 .collect(),
-            classes: classes(sample, &measured.kept),
+            classes: match sample.expected {
+                None => classes(sample, &measured.kept),
+                Some(_) => Vec::new(),
+            },
             cost: prices.as_ref().map(|prices| prices.report(&measured.kept)),
             cost_quality: cost_quality(sample, measured, prices.as_ref()),
             provenance: provenance

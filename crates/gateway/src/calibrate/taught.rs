@@ -40,6 +40,7 @@ pub(crate) async fn prove(
         task: name.clone(),
         labels: labels(task)?.clone(),
         records: texts.into_iter().map(labelled).collect(),
+        expected: None,
         without_reference: 0,
         cost: Picodollars::ZERO,
         floors: BTreeMap::new(),

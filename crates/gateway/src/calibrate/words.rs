@@ -19,7 +19,9 @@ impl fmt::Display for Report {
         if self.tiers.iter().any(|tier| !tier.missed.is_empty()) {
             writeln!(f, "{}", self.missed_table())?;
         }
-        writeln!(f, "{}", self.class_table())?;
+        if !self.classes.is_empty() {
+            writeln!(f, "{}", self.class_table())?;
+        }
         writeln!(
             f,
             "of these {} records {} are kept in house, {} of them wrong",
@@ -48,7 +50,7 @@ impl fmt::Display for Report {
         if self.records_without_reference > 0 {
             writeln!(
                 f,
-                "{} records are left out: {} gave them no label",
+                "{} records are left out: {} gave them no answer",
                 count(self.records_without_reference),
                 self.reference
             )?;

@@ -57,6 +57,11 @@ pub(crate) fn now(
     );
     part("labels".to_owned(), labels(task));
     part("target".to_owned(), target(task));
+    if task.task.labels.is_none() {
+        let (tokens, temperature) = (task.max_completion_tokens.0, task.temperature);
+        let writing = format!("at most {tokens} tokens, temperature {temperature}");
+        part("writing".to_owned(), writing);
+    }
     part("reference".to_owned(), reference_now(config, reference));
     let tiers = certifiable(config, task);
     let names: Vec<&str> = tiers.iter().map(TierName::as_str).collect();
@@ -96,6 +101,7 @@ pub(crate) fn meaning(part: &str) -> &'static str {
         "prompt" => "the kind of task and the instruction that models are given (SHA-256)",
         "labels" => "the labels with their definitions (SHA-256)",
         "target" => "what was asked to be proven",
+        "writing" => "how answers in free text are written",
         "reference" => "what the answers were compared with",
         "tiers" => "the tiers that it is about, in the order in which they are asked",
         _ if part.ends_with(".model") => "the model's weights (SHA-256 of its file)",

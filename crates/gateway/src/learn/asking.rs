@@ -4,6 +4,7 @@ use anyhow::bail;
 use domain::TierName;
 use futures_util::StreamExt as _;
 use ledger::RequestId;
+use routing::evidence::Evidence;
 use routing::student::Student;
 
 use crate::app::App;
@@ -19,6 +20,15 @@ pub(crate) struct Answer {
     pub(crate) label: usize,
     /// How sure it was.
     pub(crate) confidence: f64,
+}
+
+/// What a tier that brings evidence said of a record.
+#[derive(Debug)]
+pub(crate) struct Given {
+    /// The index of its label, in a task with labels.
+    pub(crate) label: Option<usize>,
+    pub(crate) text: String,
+    pub(crate) evidence: Evidence,
 }
 
 /// What a task's student or engine makes of each text, in their order.
@@ -58,17 +68,37 @@ pub(crate) async fn inside_with<'a>(
     }
 }
 
-/// A tier's answer to each text, in their order. A text that it fails on has none; if it fails
-/// on all, that is told.
+/// A tier's label for each text, in their order.
 ///
 /// # Errors
-/// When it answers none of the texts.
+/// As [`given`].
 pub(crate) async fn labelled<'a>(
     task: &TaskConfig,
     name: &TierName,
     tier: &Tier,
     texts: impl ExactSizeIterator<Item = &'a str>,
 ) -> anyhow::Result<Vec<Option<Answer>>> {
+    let given = given(task, (name, tier), texts).await?;
+    let answer = |given: Option<Given>| {
+        let given = given?;
+        Some(Answer {
+            label: given.label?,
+            confidence: given.evidence.confidence(),
+        })
+    };
+    Ok(given.into_iter().map(answer).collect())
+}
+
+/// A tier's answer to each text, in their order. A text that it fails on, or answers without
+/// evidence, has none; if it fails on all, that is told.
+///
+/// # Errors
+/// When it answers none of the texts.
+pub(crate) async fn given<'a>(
+    task: &TaskConfig,
+    (name, tier): (&TierName, &Tier),
+    texts: impl ExactSizeIterator<Item = &'a str>,
+) -> anyhow::Result<Vec<Option<Given>>> {
     // Enough that no thread of the engine waits for the next record.
     const AT_ONCE: usize = 16;
     let asking = ReadyTask::alone(task, name, tier.kind());
@@ -86,7 +116,7 @@ pub(crate) async fn labelled<'a>(
             answer
         }
     };
-    let answers: Vec<Result<Answer, String>> = futures_util::stream::iter(texts)
+    let answers: Vec<Result<Given, String>> = futures_util::stream::iter(texts)
         .map(ask)
         .buffered(at_once)
         .collect()
@@ -107,7 +137,7 @@ async fn one(
     name: &TierName,
     tier: &Tier,
     text: &str,
-) -> Result<Answer, String> {
+) -> Result<Given, String> {
     let question = Question {
         request: &RequestId("learn".to_owned()),
         tier: name,
@@ -119,11 +149,12 @@ async fn one(
     };
     let answer = tier.ask(question).await.result;
     let answer = answer.map_err(|failure| failure.reason)?;
-    let (Some(evidence), Some(label)) = (answer.evidence, answer.label) else {
+    let Some(evidence) = answer.evidence else {
         return Err("the answer brings no evidence".to_owned());
     };
-    Ok(Answer {
-        label,
-        confidence: evidence.confidence(),
+    Ok(Given {
+        label: answer.label,
+        text: answer.completion.text().into_owned(),
+        evidence,
     })
 }

@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use domain::{Labels, TaskName};
+use domain::Task;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ledger::{AuditLine, KeptRecord, RecordOrder, RecordQuery, RecordsOnly};
@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::content::{Content, Lot, ModelAnswer};
 use super::{TaskArgs, none, reader};
+use crate::agreement::canonical;
 use crate::terminal::{self, count, say};
 
 /// `tiergate records export`.
@@ -103,7 +104,7 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
         order: RecordOrder::OldestFirst,
     };
     let records = reader.records(&query)?;
-    let labels = config.tasks[&task].task.labels.as_ref();
+    let of_task = &config.tasks[&task].task;
     let bar = terminal::bar(
         rows,
         "exporting [{bar:28}] {pos}/{len} · {rate} · {eta} left",
@@ -113,7 +114,7 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
         for record in records {
             let record = record?;
             let audit = reader.audit(&record.request)?;
-            write_line(file, (&record, audit), &task, labels)?;
+            write_line(file, (&record, audit), of_task)?;
             written += 1;
             bar.inc(1);
         }
@@ -131,17 +132,16 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
 fn write_line(
     file: &mut dyn Write,
     (record, audit): (&KeptRecord, Option<AuditLine>),
-    task: &TaskName,
-    labels: Option<&Labels>,
+    task: &Task,
 ) -> anyhow::Result<()> {
     let content: Content = serde_json::from_str(&record.content)
         .with_context(|| format!("the record of request {} is damaged", record.request))?;
     let gold = record.gold.as_deref();
     let right = |answer: &ModelAnswer| {
         let (answer, gold) = (answer.answer.as_deref()?, gold?);
-        Some(match labels {
+        Some(match &task.labels {
             Some(labels) => labels.parse(answer) == labels.parse(gold),
-            None => answer.trim() == gold.trim(),
+            None => canonical(task.kind, answer) == canonical(task.kind, gold),
         })
     };
     let judged = |(tier, answer)| {
@@ -151,7 +151,7 @@ fn write_line(
     };
     let line = Line {
         id: &record.request.0,
-        set: task.as_str(),
+        set: task.name.as_str(),
         split: "live",
         at: jiff::Timestamp::from_millisecond(record.at.unix_ms())?.to_string(),
         text: &record.text,

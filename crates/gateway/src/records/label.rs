@@ -13,6 +13,7 @@ use ledger::{
 
 use super::content::Content;
 use super::{TaskArgs, none, reader, writing};
+use crate::agreement::canonical;
 use crate::audit::watch;
 use crate::batch::input::{Fields, Input};
 use crate::clock;
@@ -45,7 +46,7 @@ pub(super) fn run(args: &LabelArgs) -> anyhow::Result<ExitCode> {
     let (config, task) = args.of.load()?;
     match &args.from {
         Some(file) => {
-            let corrections = read(args, file, config.tasks[&task].task.labels.as_ref())?;
+            let corrections = read(args, file, &config.tasks[&task].task)?;
             from_file(&config, task, corrections)
         }
         None => one_by_one(args, &config, &task).map(|()| ExitCode::SUCCESS),
@@ -57,11 +58,7 @@ pub(super) fn run(args: &LabelArgs) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When it can't be read, or a row has no id or no right answer; the message shows the first such
 /// rows, and nothing is booked.
-fn read(
-    args: &LabelArgs,
-    file: &PathBuf,
-    labels: Option<&Labels>,
-) -> anyhow::Result<Vec<Correction>> {
+fn read(args: &LabelArgs, file: &PathBuf, task: &Task) -> anyhow::Result<Vec<Correction>> {
     let fields = Fields {
         // The text is not looked at; any column will do.
         text: args.id_field.clone(),
@@ -75,16 +72,13 @@ fn read(
         let gold = row
             .gold
             .ok_or_else(|| format!("no field `{}`", args.gold_field));
-        let gold = gold.and_then(|gold| checked(&gold, labels));
+        let gold = gold.and_then(|gold| checked(&gold, task.labels.as_ref()));
         match gold {
             _ if unnamed => {
                 faults.push(format!("row {}: no field `{}`", row.ordinal, args.id_field));
             }
             Err(fault) => faults.push(format!("row {}: {fault}", row.ordinal)),
-            Ok(gold) => corrections.push(Correction {
-                request: RequestId(row.id),
-                gold,
-            }),
+            Ok(gold) => corrections.push(correction(task, RequestId(row.id), gold)),
         }
         true
     })?;
@@ -107,6 +101,18 @@ fn checked(gold: &str, labels: Option<&Labels>) -> Result<String, String> {
     match labels.parse(gold) {
         Some(label) => Ok(labels.name(label).to_owned()),
         None => Err(format!("`{gold}` is none of the labels {}", names(labels))),
+    }
+}
+
+fn correction(task: &Task, request: RequestId, gold: String) -> Correction {
+    let compared = match task.labels {
+        Some(_) => gold.clone(),
+        None => canonical(task.kind, &gold),
+    };
+    Correction {
+        request,
+        gold,
+        compared,
     }
 }
 
@@ -213,7 +219,7 @@ fn one_by_one(args: &LabelArgs, config: &Config, task: &TaskName) -> anyhow::Res
                 Answer::Stop => break,
             };
             let request = waiting.request;
-            let labelled = book(ledger, &task.name, vec![Correction { request, gold }]).await?;
+            let labelled = book(ledger, &task.name, vec![correction(task, request, gold)]).await?;
             booked += 1 - labelled.unknown.len();
             audits += labelled.audits;
         }

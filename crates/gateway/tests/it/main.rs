@@ -8,6 +8,7 @@ mod calibrate;
 mod demo;
 mod disk;
 mod eval;
+mod free_text;
 mod input;
 mod killed;
 mod mirror;

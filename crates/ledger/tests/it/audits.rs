@@ -181,6 +181,7 @@ async fn a_persons_word_ends_an_audit_and_the_third_wrong_one_revokes() {
         let correction = |name: &&str| Correction {
             request: request(name),
             gold: gold.to_owned(),
+            compared: gold.to_owned(),
         };
         let given = names.iter().map(correction).collect();
         let labelled = ledger.label(task("flag"), given, (count_up(), at(7_000)));

@@ -42,6 +42,7 @@ fn correction(name: &str, gold: &str) -> Correction {
     Correction {
         request: request(name),
         gold: gold.to_owned(),
+        compared: gold.to_owned(),
     }
 }
 

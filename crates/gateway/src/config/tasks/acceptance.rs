@@ -24,11 +24,12 @@ pub(super) fn check_target(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Op
         confidence,
         max_missed: _,
     } = draft.raw.target.as_ref()?;
-    if !draft.kind.has_labels() {
+    if !draft.kind.has_labels() && confidence.is_none() {
         let kind = draft.kind.as_str();
         let fault = format!(
-            "a task of kind {kind} has no single right answer to count errors against; state a \
-             threshold instead, for example threshold = 0.9"
+            "answers of a task of kind {kind} are kept on a proof or by a threshold; add a \
+             confidence, for example confidence = 0.95, or state a threshold instead, for example \
+             threshold = 0.9"
         );
         checks.faults.add(&path, fault);
         return None;

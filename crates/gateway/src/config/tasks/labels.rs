@@ -62,8 +62,13 @@ pub(super) fn check_missed(
                      confidence = 0.95";
         checks.faults.add(&path, fault);
     }
-    // Without labels there is nothing to compare with, and the labels' own fault is booked.
     let Some(labels) = labels else {
+        // Where there should be labels, their own fault is booked.
+        if !draft.kind.has_labels() {
+            let kind = draft.kind.as_str();
+            let fault = format!("a task of kind {kind} has no labels to miss; leave it out");
+            checks.faults.add(&path, fault);
+        }
         return Vec::new();
     };
     let mut missed = Vec::new();

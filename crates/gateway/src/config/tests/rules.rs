@@ -365,8 +365,9 @@ fn it_must_be_said_when_an_answer_is_accepted() {
     check(
         "tiers = [\"pool\"]",
         "tiers = [\"pool\"]\ntarget = { max_error = 0.1 }\nrecords = { path = \"x\" }",
-        "tasks.talk.target: a task of kind chat has no single right answer to count errors \
-         against; state a threshold instead, for example threshold = 0.9",
+        "tasks.talk.target: answers of a task of kind chat are kept on a proof or by a threshold; \
+         add a confidence, for example confidence = 0.95, or state a threshold instead, for \
+         example threshold = 0.9",
     );
     let without = GOOD.replace(
         "records = { path = \"labelled.jsonl\", rows = \"..4000\" }\n",

@@ -31,12 +31,12 @@ fn openly(vendor: &Vendor) -> String {
 }
 
 /// A request with one message of a user.
-fn asks(model: &str, text: &str) -> Value {
+pub(crate) fn asks(model: &str, text: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": text}]})
 }
 
 /// The same request with a field more.
-fn and(mut request: Value, field: &str, value: impl Into<Value>) -> Value {
+pub(crate) fn and(mut request: Value, field: &str, value: impl Into<Value>) -> Value {
     request[field] = value.into();
     request
 }
