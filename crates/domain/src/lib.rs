@@ -24,7 +24,7 @@ pub mod tool;
 pub use completion::{Completion, FinishReason, TokenChoice, TokenLogprob};
 pub use generation::{AnswerSchema, Generation, GenerationOptions, ReasoningDepth, ResponseFormat};
 pub use label::{Label, LabelProbabilities, Labels, LabelsError};
-pub use message::{Message, Prompt, Role};
+pub use message::{Message, Prompt, PromptKind, Role};
 pub use money::{MoneyError, Picodollars};
 pub use name::{NameError, TaskName, TierName};
 pub use part::{Content, Media, Part, Reasoning, Signature, Source, ToolCall, ToolResult};

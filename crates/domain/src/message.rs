@@ -79,13 +79,40 @@ impl fmt::Debug for Message {
 }
 
 /// What a tier is asked: a conversation that ends with the turn to be answered, and the tools
-/// that the model may ask for.
+/// that the model may ask for; or a text to be continued.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Prompt {
-    /// The turns in order.
+    /// The turns in order; of a text to be continued, that text as one turn of the user.
     pub messages: Vec<Message>,
     /// The tools; usually none.
     pub tools: Vec<Tool>,
+    /// What is to be written after it.
+    pub kind: PromptKind,
+}
+
+/// What is to be written after a prompt. Its `Debug` shows lengths only.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub enum PromptKind {
+    /// The next turn of a conversation.
+    #[default]
+    Conversation,
+    /// What follows a text.
+    Text {
+        /// What stands behind the gap to be filled; `None` where the text has no end yet.
+        suffix: Option<String>,
+    },
+}
+
+impl fmt::Debug for PromptKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conversation => f.write_str("conversation"),
+            Self::Text { suffix } => {
+                let bytes = suffix.as_ref().map_or(0, String::len);
+                write!(f, "text(suffix of {bytes} bytes)")
+            }
+        }
+    }
 }
 
 impl Prompt {
@@ -94,7 +121,25 @@ impl Prompt {
     pub fn new(messages: Vec<Message>) -> Self {
         Self {
             messages,
-            tools: Vec::new(),
+            ..Self::default()
+        }
+    }
+
+    /// A text to be continued, up to `suffix` where that is given.
+    #[must_use]
+    pub fn of_text(text: impl Into<String>, suffix: Option<String>) -> Self {
+        Self {
+            kind: PromptKind::Text { suffix },
+            ..Self::new(vec![Message::new(Role::User, text)])
+        }
+    }
+
+    /// What stands behind the gap to be filled, where there is one.
+    #[must_use]
+    pub fn suffix(&self) -> Option<&str> {
+        match &self.kind {
+            PromptKind::Text { suffix } => suffix.as_deref(),
+            PromptKind::Conversation => None,
         }
     }
 
@@ -104,7 +149,7 @@ impl Prompt {
     pub fn content_bytes(&self) -> usize {
         let messages: usize = self.messages.iter().map(Message::size_bytes).sum();
         let tools: usize = self.tools.iter().map(Tool::size_bytes).sum();
-        messages + tools
+        messages + tools + self.suffix().map_or(0, str::len)
     }
 
     /// The first thing in it that is not text, for tiers that read nothing else: what it is, and

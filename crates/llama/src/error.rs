@@ -203,6 +203,15 @@ pub enum RequestError {
     /// The labels cannot be told apart or scored.
     #[error("labels: {0}")]
     Labels(String),
+    /// The model was not made to fill gaps.
+    #[error(
+        "suffix: {model} has no fill-in-the-middle tokens; leave the suffix out, or take a model \
+         that was made to fill gaps, such as one for code"
+    )]
+    NoGapTokens {
+        /// The model's name.
+        model: String,
+    },
     /// The file has no chat template.
     #[error("{model}: the file has no tokenizer.chat_template; give the prompt as plain text")]
     NoChatTemplate {

@@ -73,5 +73,7 @@ pub use probability::{expected_step, log_sum_exp, prior_corrected, probabilities
 pub use sampling::Sampling;
 pub use scoring::{LabelScorer, LabelScores};
 pub use session::{Pooling, Session};
-pub use tokenizer::{PreTokenizer, SpecialIds, SpecialTokens, TextStream, TokenId, Tokenizer};
+pub use tokenizer::{
+    GapIds, PreTokenizer, SpecialIds, SpecialTokens, TextStream, TokenId, Tokenizer,
+};
 pub use tools::{Tool, ToolCall};

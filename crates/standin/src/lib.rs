@@ -1,4 +1,4 @@
-//! A vendor to test against: a real HTTP server that speaks the protocols of OpenAI (chat,
+//! A vendor to test against: a real HTTP server that speaks the protocols of OpenAI (chat, completions,
 //! responses, embeddings), Anthropic and Google (AI Studio and Vertex), answers from given answers with a stated rate of wrong ones, keeps a bill of its own and fails on demand.
 //!
 //! ```no_run

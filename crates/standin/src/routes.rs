@@ -43,6 +43,7 @@ pub(crate) fn all(server: Arc<Server>) -> Router {
     let vertex = "/v1/projects/{project}/locations/{place}/publishers/google/models/{target}";
     Router::new()
         .route("/v1/chat/completions", surface(Surface::Chat))
+        .route("/v1/completions", surface(Surface::Completions))
         .route("/v1/responses", surface(Surface::Responses))
         .route("/v1/embeddings", surface(Surface::Embeddings))
         .route("/v1/messages", surface(Surface::Messages))

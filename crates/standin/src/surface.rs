@@ -19,6 +19,7 @@ use crate::refusal::{Refuser, json};
 #[derive(Clone, Debug)]
 pub(crate) enum Surface {
     Chat,
+    Completions,
     Responses,
     Embeddings,
     Messages,
@@ -67,7 +68,7 @@ impl Surface {
     /// Who refuses what is wrong with a request.
     pub(crate) fn refuser(&self) -> Refuser {
         Refuser::of(match self {
-            Self::Chat | Self::Embeddings => Protocol::OpenAiChat,
+            Self::Chat | Self::Completions | Self::Embeddings => Protocol::OpenAiChat,
             Self::Responses => Protocol::OpenAiResponses,
             Self::Messages | Self::CountMessages => Protocol::Anthropic,
             Self::Google(..) => Protocol::Google,
@@ -100,6 +101,11 @@ impl Surface {
             Self::Chat => {
                 let request = openai::chat::parse_request(body)?;
                 let form = Form::OpenAiChat(request.stream_usage);
+                Ok(chat(request, form))
+            }
+            Self::Completions => {
+                let request = openai::completions::parse_request(body)?;
+                let form = Form::OpenAiCompletions(request.stream_usage);
                 Ok(chat(request, form))
             }
             Self::Responses => {

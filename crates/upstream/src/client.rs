@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use tokio::time::{Instant, timeout_at};
-use wire::chat::{Delivery, Extra, OutwardRequest, encode_request, parse_completion};
+use wire::chat::{Delivery, Extra, OutwardRequest, Surface, encode_request, parse_completion};
 
 use crate::breaker::{Health, Permit, SharedBreaker};
 use crate::classify::classify;
@@ -138,10 +138,9 @@ impl Client {
         let start = Instant::now();
         match self.send(attempt, Delivery::Streamed).await {
             Ok(body) => {
-                let Endpoint {
-                    protocol, limits, ..
-                } = self.endpoint();
-                let reading = Reading::new(body, *protocol, start, limits.first_token);
+                let surface = self.surface(attempt);
+                let limit = self.endpoint().limits.first_token;
+                let reading = Reading::new(body, surface, start, limit);
                 CompletionStream::begin(self.endpoint().host.clone(), reading, permit).await
             }
             Err(error) => {
@@ -237,6 +236,10 @@ impl Client {
         &self.shared.endpoint
     }
 
+    fn surface(&self, attempt: &Attempt<'_>) -> Surface {
+        Surface::of(self.protocol(), attempt.prompt)
+    }
+
     fn admit(&self) -> Result<Permit, UpstreamError> {
         let admitted = self.shared.breaker.admit();
         admitted.map_err(|wait| UpstreamError::Resting {
@@ -249,7 +252,8 @@ impl Client {
         let body = self.send(attempt, Delivery::Whole).await?;
         let answer = body.read_answer().await;
         let answer = answer.map_err(|cause| self.broken(cause))?;
-        parse_completion(self.protocol(), &answer).map_err(|error| self.broken(breakage(error)))
+        parse_completion(self.surface(attempt), &answer)
+            .map_err(|error| self.broken(breakage(error)))
     }
 
     /// Sends the request; gives the body of an answer of success.
@@ -308,9 +312,10 @@ impl Client {
         };
         let mut request = Request::new(Full::from(encode_request(endpoint.protocol, &body)));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = match delivery {
-            Delivery::Whole => endpoint.uri.clone(),
-            Delivery::Streamed => endpoint.stream_uri.clone(),
+        *request.uri_mut() = match (self.surface(attempt), delivery) {
+            (Surface::OpenAiCompletions, _) => endpoint.texts_uri.clone(),
+            (_, Delivery::Whole) => endpoint.uri.clone(),
+            (_, Delivery::Streamed) => endpoint.stream_uri.clone(),
         };
         *request.headers_mut() = endpoint.headers.clone();
         if let Ok(id) = HeaderValue::from_str(attempt.id)

@@ -135,6 +135,8 @@ pub struct Endpoint {
     /// Where whole answers are asked for, and streams.
     pub(crate) uri: Uri,
     pub(crate) stream_uri: Uri,
+    /// Where the continuation of a text is asked for, whole or streamed.
+    pub(crate) texts_uri: Uri,
     /// Where the server lists its models.
     pub(crate) models_uri: Uri,
     pub(crate) model: String,
@@ -175,6 +177,7 @@ impl Endpoint {
             protocol: options.protocol,
             uri: asking(Delivery::Whole)?,
             stream_uri: asking(Delivery::Streamed)?,
+            texts_uri: uri("/completions")?,
             models_uri: uri("/models")?,
             model: options.model,
             dialect: options.dialect,
@@ -210,7 +213,7 @@ fn base_uri(options: &EndpointOptions) -> Result<Uri, EndpointError> {
         return Err(bad("goes on after its path; leave `?` and `#` out"));
     }
     let path = base.path().trim_end_matches('/');
-    for surface in ["/chat/completions", "/responses", "/messages"] {
+    for surface in ["/completions", "/responses", "/messages"] {
         if path.ends_with(surface) {
             let what = format!("names the surface too; end it before `{surface}`");
             return Err(bad(&what));

@@ -5,11 +5,11 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Protocol, StreamEvent};
+use domain::StreamEvent;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
-use wire::chat::{ChunkReader, DecodeError, VendorError};
+use wire::chat::{ChunkReader, DecodeError, Surface, VendorError};
 use wire::sse::{Event, Framer};
 
 use crate::breaker::{Health, Permit};
@@ -193,17 +193,12 @@ pub(crate) struct Reading {
 
 impl Reading {
     /// A stream at its begin. The first event must come within `first_token` of `start`.
-    pub(crate) fn new(
-        body: Body,
-        protocol: Protocol,
-        start: Instant,
-        first_token: Duration,
-    ) -> Self {
+    pub(crate) fn new(body: Body, surface: Surface, start: Instant, first_token: Duration) -> Self {
         Self {
             body,
             framer: Framer::new(EVENT_BYTES_MAX),
             events: VecDeque::new(),
-            reader: ChunkReader::new(protocol),
+            reader: ChunkReader::new(surface),
             told: VecDeque::new(),
             bytes: 0,
             since: start,

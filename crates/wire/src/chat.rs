@@ -22,7 +22,7 @@ pub use error::{ErrorBody, VendorError};
 pub use extra::Extra;
 pub use loss::Lossy;
 pub use outward::{Dialect, MaxTokensField, OutwardRequest, Sampling};
-pub use vendor::{ChunkReader, encode_request, parse_completion};
+pub use vendor::{ChunkReader, Surface, encode_request, parse_completion};
 
 pub use request::{ChatRequest, Delivery, RequestedGeneration, StreamUsage};
 

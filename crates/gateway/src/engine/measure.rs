@@ -11,7 +11,7 @@ use llama::{
     Tenant,
 };
 
-use super::protocol::{Asked, End, Source, Start, Work};
+use super::protocol::{Asked, End, Prompt, Source, Start, Work};
 use super::supervisor::Worker;
 use crate::terminal::say;
 use crate::tier::local::STARTER;
@@ -83,7 +83,7 @@ async fn in_worker(worker: &Worker) -> anyhow::Result<f64> {
     let asked = |id| Asked {
         id,
         tenant: "measure".to_owned(),
-        messages: messages(),
+        prompt: Prompt::Chat(messages()),
         work: Work::Write {
             max_tokens: TOKENS,
             temperature: 0.0,

@@ -22,6 +22,6 @@ mod worker;
 
 pub(crate) use exposure::command as exposure_command;
 pub(crate) use measure::command as measure_command;
-pub(crate) use protocol::{Asked, End, FaultKind, Source, Start, Usage, Work};
+pub(crate) use protocol::{Asked, End, FaultKind, Prompt, Source, Start, Usage, Work};
 pub(crate) use supervisor::{About, Call, Health, NotStarted, Worker};
 pub(crate) use worker::command as worker_command;

@@ -23,7 +23,7 @@ mod sampling;
 
 /// Changes whenever a message does. Both sides are the same program, but one of them may have been
 /// replaced by a newer one while the other ran.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// Pieces of text that may be on their way to a reader.
 pub(super) const WINDOW: usize = 8;
@@ -35,7 +35,7 @@ const FRAME_BYTES_MAX: usize = 256 << 20;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum ToWorker {
     Start(Start),
-    Ask(Asked),
+    Ask(Box<Asked>),
     /// So many more pieces of the request's text were fetched.
     Fetched(u64, usize),
     /// The request's answer is not wanted any more.
@@ -64,16 +64,28 @@ pub(crate) struct Asked {
     pub(crate) id: u64,
     /// Tenants share nothing.
     pub(crate) tenant: String,
-    pub(crate) messages: Vec<ChatMessage>,
+    pub(crate) prompt: Prompt,
     pub(crate) work: Work,
 }
 
-/// What is to be done with a conversation.
+/// What something is to be done with.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Prompt {
+    /// A conversation, of which the next message is meant.
+    Chat(Vec<ChatMessage>),
+    /// A text, of which the continuation is meant; where there is a suffix, up to it.
+    Text {
+        text: String,
+        suffix: Option<String>,
+    },
+}
+
+/// What is to be done with a prompt.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Work {
-    /// Score these labels as its next message.
+    /// Score these labels as what follows.
     Score(Vec<String>),
-    /// Write its next message.
+    /// Write what follows.
     Write {
         max_tokens: usize,
         temperature: f64,
@@ -223,7 +235,7 @@ impl Message for ToWorker {
     fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
         match from.byte()? {
             0 if from.number()? == VERSION => Ok(Self::Start(Start::decode(from)?)),
-            1 => Ok(Self::Ask(Asked::decode(from)?)),
+            1 => Ok(Self::Ask(Box::new(Asked::decode(from)?))),
             2 => Ok(Self::Fetched(from.number()?, count(from)?)),
             3 => Ok(Self::Withdraw(from.number()?)),
             _ => Err(Malformed),
@@ -258,15 +270,7 @@ impl Asked {
     fn encode(&self, to: &mut Encoder) {
         to.number(self.id);
         to.text(&self.tenant);
-        to.list(&self.messages, |to, message| {
-            to.byte(match message.role {
-                Role::System => 0,
-                Role::User => 1,
-                Role::Tool => 3,
-                _ => 2,
-            });
-            to.text(&message.content);
-        });
+        self.prompt.encode(to);
         match &self.work {
             Work::Score(labels) => {
                 to.byte(0);
@@ -292,20 +296,10 @@ impl Asked {
     }
 
     fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        let message = |from: &mut Decoder<'_>| {
-            let role = match from.byte()? {
-                0 => Role::System,
-                1 => Role::User,
-                2 => Role::Assistant,
-                3 => Role::Tool,
-                _ => return Err(Malformed),
-            };
-            Ok(ChatMessage::new(role, from.text()?))
-        };
         Ok(Self {
             id: from.number()?,
             tenant: from.text()?,
-            messages: from.list(9, message)?,
+            prompt: Prompt::decode(from)?,
             work: match from.byte()? {
                 0 => Work::Score(from.list(8, Decoder::text)?),
                 1 => Work::Write {
@@ -318,6 +312,51 @@ impl Asked {
                 },
                 _ => return Err(Malformed),
             },
+        })
+    }
+}
+
+impl Prompt {
+    fn encode(&self, to: &mut Encoder) {
+        match self {
+            Self::Chat(messages) => {
+                to.byte(0);
+                to.list(messages, |to, message| {
+                    to.byte(match message.role {
+                        Role::System => 0,
+                        Role::User => 1,
+                        Role::Tool => 3,
+                        _ => 2,
+                    });
+                    to.text(&message.content);
+                });
+            }
+            Self::Text { text, suffix } => {
+                to.byte(1);
+                to.text(text);
+                to.list(suffix.as_slice(), |to, suffix| to.text(suffix));
+            }
+        }
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let message = |from: &mut Decoder<'_>| {
+            let role = match from.byte()? {
+                0 => Role::System,
+                1 => Role::User,
+                2 => Role::Assistant,
+                3 => Role::Tool,
+                _ => return Err(Malformed),
+            };
+            Ok(ChatMessage::new(role, from.text()?))
+        };
+        Ok(match from.byte()? {
+            0 => Self::Chat(from.list(9, message)?),
+            1 => Self::Text {
+                text: from.text()?,
+                suffix: from.list(8, Decoder::text)?.pop(),
+            },
+            _ => return Err(Malformed),
         })
     }
 }

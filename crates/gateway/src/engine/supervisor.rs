@@ -223,7 +223,7 @@ impl Shared {
         let (text, pieces) = mpsc::channel(WINDOW);
         let id = asked.id;
         line.waiting.insert(id, Waiting { end, text });
-        line.tell(ToWorker::Ask(*asked));
+        line.tell(ToWorker::Ask(asked));
         Ok(Call {
             id,
             shared: Arc::clone(self),

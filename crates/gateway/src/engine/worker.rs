@@ -13,12 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
 use llama::{
-    Answer, Engine, EngineOptions, Event, GenerationOptions, LoadOptions, Model, ModelError,
-    Outcome, Refused, Request, RequestError, Tenant,
+    Answer, ChatMessage, Engine, EngineOptions, Event, GenerationOptions, LoadOptions, Model,
+    ModelError, Outcome, Refused, Request, RequestError, Role, Tenant,
 };
 
 use super::protocol::{
-    Asked, End, FaultKind, FromWorker, Message as _, Source, Start, ToWorker, Usage, WINDOW, Work,
+    Asked, End, FaultKind, FromWorker, Message as _, Prompt, Source, Start, ToWorker, Usage,
+    WINDOW, Work,
 };
 use super::sandbox::{self, Keeps};
 use crate::tier::local::STARTER;
@@ -220,7 +221,7 @@ impl Desk {
                     window: WINDOW,
                 };
                 locked(&self.lines).insert(request.id, line);
-                asked.send(request).map_err(|_| Gone)
+                asked.send(*request).map_err(|_| Gone)
             }
             ToWorker::Fetched(id, pieces) => {
                 if let Some(line) = locked(&self.lines).get_mut(&id) {
@@ -263,10 +264,15 @@ impl Desk {
 }
 
 fn work(model: &Model, asked: Asked) -> Result<llama::Work, RequestError> {
-    match asked.work {
+    let Asked { prompt, work, .. } = asked;
+    match work {
         Work::Score(labels) => {
             let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-            llama::Work::score_chat(model, &asked.messages, &labels)
+            let messages = match prompt {
+                Prompt::Chat(messages) => messages,
+                Prompt::Text { text, .. } => vec![ChatMessage::new(Role::User, text)],
+            };
+            llama::Work::score_chat(model, &messages, &labels)
         }
         Work::Write {
             max_tokens,
@@ -282,7 +288,12 @@ fn work(model: &Model, asked: Asked) -> Result<llama::Work, RequestError> {
                 seed,
                 stop,
             };
-            let work = llama::Work::write_chat(model, &asked.messages, options)?;
+            let work = match prompt {
+                Prompt::Chat(messages) => llama::Work::write_chat(model, &messages, options)?,
+                Prompt::Text { text, suffix } => {
+                    llama::Work::continue_text(model, (&text, suffix.as_deref()), options)?
+                }
+            };
             let work = work.by(rules);
             Ok(if streams { work.streamed() } else { work })
         }
@@ -307,6 +318,7 @@ fn failure(error: &RequestError) -> End {
         RequestError::ContextExceeded { .. }
         | RequestError::MemoryExceeded { .. }
         | RequestError::Grammar { .. }
+        | RequestError::NoGapTokens { .. }
         | RequestError::EmptyPrompt => FaultKind::Request,
         _ => FaultKind::Engine,
     };

@@ -17,6 +17,7 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
     let layer = |server: &Arc<Server>| Arc::clone(server);
     let answering = Router::new()
         .route("/v1/chat/completions", speaks(surface::chat_completions))
+        .route("/v1/completions", speaks(surface::completions))
         .route("/v1/responses", speaks(surface::responses))
         .route("/v1/messages", speaks(surface::messages))
         .route("/v1/messages/count_tokens", post(count_tokens::count))

@@ -16,6 +16,13 @@ pub(super) fn chat_completions(body: &[u8]) -> Result<(ChatRequest, Form), Fault
     Ok((asked, form))
 }
 
+/// OpenAI's completions of a text.
+pub(super) fn completions(body: &[u8]) -> Result<(ChatRequest, Form), Fault> {
+    let asked = openai::completions::parse_request(body)?;
+    let form = Form::OpenAiCompletions(asked.stream_usage);
+    Ok((asked, form))
+}
+
 /// OpenAI's responses. None are kept, so that none can be gone on from.
 pub(super) fn responses(body: &[u8]) -> Result<(ChatRequest, Form), Fault> {
     let asked = openai::responses::parse_request(body)?;

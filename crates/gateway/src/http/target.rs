@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{Message, Prompt, Role, TaskName, TierName};
+use domain::{Message, Prompt, PromptKind, Role, TaskName, TierName};
 use ledger::RequestId;
 use wire::chat::{ChatRequest, Extra, RequestedGeneration};
 use wire::fault::{Fault, FaultKind};
@@ -143,6 +143,12 @@ fn to_converse(app: &App, task: &ReadyTask, asked: ChatRequest) -> Result<Unders
     let mut prompt = asked.prompt;
     let instruction = task.task.instruction();
     if !instruction.is_empty() {
+        if matches!(prompt.kind, PromptKind::Text { .. }) {
+            let name = &task.task.name;
+            let found = format!("task {name} has an instruction, which no text has a place for");
+            let rule = "ask in a conversation, or ask for a task without a prompt, or a tier";
+            return Err(unsupported("prompt".to_owned(), found, rule));
+        }
         let instruction = Message::new(Role::System, instruction);
         prompt.messages.insert(0, instruction);
     }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use domain::{
     Completion, CompletionTokens, FinishReason, GenerationOptions, LabelProbabilities, Labels,
-    PromptTokens, ResponseFormat, StreamEvent, Usage,
+    Prompt, PromptKind, PromptTokens, ResponseFormat, StreamEvent, Usage,
 };
 use ledger::{AttemptId, UnpaidAttempt};
 use llama::{ChatMessage, Grammar, Model, ModelError, Sampling};
@@ -113,12 +113,12 @@ impl LocalTier {
     }
 
     async fn answer(&self, question: &Question<'_>) -> Result<TierAnswer, TierFailure> {
-        let messages = question.prompt.messages.iter().map(chat_message).collect();
+        let prompt = engine_prompt(question.prompt);
         let labels = question.task.task.labels.as_ref();
         let asked = |id| engine::Asked {
             id,
             tenant: question.task.task.name.to_string(),
-            messages,
+            prompt,
             work: work(question),
         };
         let call = self.worker.ask(asked).await;
@@ -248,6 +248,17 @@ fn counted(usage: engine::Usage, completion: usize) -> Usage {
         cached_prompt: PromptTokens(usage.cached),
         completion: CompletionTokens(completion as u64),
         ..Usage::default()
+    }
+}
+
+fn engine_prompt(prompt: &Prompt) -> engine::Prompt {
+    let messages = prompt.messages.iter();
+    match &prompt.kind {
+        PromptKind::Conversation => engine::Prompt::Chat(messages.map(chat_message).collect()),
+        PromptKind::Text { suffix } => engine::Prompt::Text {
+            text: messages.map(|message| message.text()).collect(),
+            suffix: suffix.clone(),
+        },
     }
 }
 

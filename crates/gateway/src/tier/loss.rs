@@ -24,7 +24,8 @@ fn who(name: &TierName) -> String {
 
 /// The first thing in a request that is lost on somebody who reads text and writes it plainly.
 pub(crate) fn by_text_alone(who: &str, asked: &ChatRequest) -> Option<Fault> {
-    let option = asked.generation.options.beyond_plain();
+    let suffix = asked.prompt.suffix().map(|_| "suffix");
+    let option = suffix.or(asked.generation.options.beyond_plain());
     beyond_text(who, asked).or(option.map(|option| not_offered(who, option)))
 }
 

@@ -267,7 +267,8 @@ pub(crate) fn estimated_prompt_tokens(prompt: &Prompt) -> PromptTokens {
     let tools: usize = tools
         .map(|tool| tool.size_bytes().div_ceil(BYTES_PER_TOKEN) + FRAME)
         .sum();
-    PromptTokens((messages + tools) as u64)
+    let suffix = prompt.suffix().map_or(0, str::len);
+    PromptTokens((messages + tools + suffix.div_ceil(BYTES_PER_TOKEN)) as u64)
 }
 
 /// What English text comes to.

@@ -98,6 +98,34 @@ impl Work {
         })
     }
 
+    /// Writing what follows a text; where `suffix` is given, what fills the gap up to it.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::NoGapTokens`] where there is a suffix and the model knows no gaps.
+    pub fn continue_text(
+        model: &Model,
+        (text, suffix): (&str, Option<&str>),
+        options: GenerationOptions,
+    ) -> Result<Self, RequestError> {
+        let tokenizer = model.tokenizer();
+        let prompt = match suffix {
+            None => tokenizer.encode_text(text),
+            Some(suffix) => {
+                let tokens = tokenizer.encode_gap(text, suffix);
+                tokens.ok_or_else(|| RequestError::NoGapTokens {
+                    model: model.name().to_owned(),
+                })?
+            }
+        };
+        Ok(Self::Write {
+            prompt,
+            options,
+            rules: Sampling::default(),
+            streams: false,
+        })
+    }
+
     /// The same work; a text is written by these rules.
     #[must_use]
     pub fn by(mut self, with: Sampling) -> Self {

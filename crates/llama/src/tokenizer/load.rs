@@ -1,6 +1,7 @@
 //! The tokenizer from a file's metadata.
 
 use super::bytes::{Table, bytes_of};
+use super::gap::{GapIds, named};
 use super::merges::{Merge, Merges};
 use super::names::Names;
 use super::sentence_piece::{SPACE, Scored, SentencePiece};
@@ -43,7 +44,7 @@ pub(crate) fn load(file: &Gguf<'_>) -> Parsed<Tokenizer> {
 }
 
 /// The tokens' names and types.
-struct Listed<'a> {
+pub(super) struct Listed<'a> {
     names: Vec<&'a str>,
     types: Option<Vec<u64>>,
 }
@@ -66,6 +67,16 @@ impl<'a> Listed<'a> {
             let kind = self.types.as_ref().map_or(NORMAL, |types| types[token]);
             (token as TokenId, *name, kind)
         })
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The names of control tokens, and of those that a model's makers added.
+    pub(super) fn marks(&self) -> (Names, Names) {
+        (self.names_of(CONTROL), self.names_of(USER_DEFINED))
     }
 
     fn names_of(&self, wanted: u64) -> Names {
@@ -299,19 +310,8 @@ fn read_merges(
 }
 
 fn special_ids(file: &Gguf<'_>, listed: &Listed, add_bos: bool) -> Parsed<SpecialIds> {
-    let vocabulary = listed.names.len();
     let control = listed.names_of(CONTROL);
-    let id = |name: &str| {
-        let key = format!("tokenizer.ggml.{name}");
-        match file.usize(&key)? {
-            Some(token) if token < vocabulary => Ok(Some(token as TokenId)),
-            Some(token) => {
-                let message = format!("token {token} is outside the vocabulary of {vocabulary}");
-                Err(Fault::malformed(Place::Key(key), message))
-            }
-            None => Ok(None),
-        }
-    };
+    let id = |name: &str| named(file, &format!("tokenizer.ggml.{name}"), listed.len());
     Ok(SpecialIds {
         bos: id("bos_token_id")?,
         eos: id("eos_token_id")?,
@@ -321,5 +321,6 @@ fn special_ids(file: &Gguf<'_>, listed: &Listed, add_bos: bool) -> Parsed<Specia
         add_bos: file
             .bool("tokenizer.ggml.add_bos_token")?
             .unwrap_or(add_bos),
+        gap: GapIds::read(file, listed)?,
     })
 }

@@ -6,6 +6,7 @@
 //! then no control token can come out, whatever the text says.
 
 mod bytes;
+mod gap;
 mod load;
 mod merges;
 mod names;
@@ -13,6 +14,7 @@ mod pre_tokenizer;
 mod sentence_piece;
 mod stream;
 
+pub use gap::GapIds;
 pub use pre_tokenizer::PreTokenizer;
 pub use stream::TextStream;
 
@@ -68,6 +70,15 @@ pub struct SpecialIds {
     pub eom: Option<TokenId>,
     /// Whether a plain prompt should begin with `bos`, as the file says.
     pub add_bos: bool,
+    /// By which a model is told of a gap to be filled.
+    pub gap: Option<GapIds>,
+}
+
+impl SpecialIds {
+    /// What a plain prompt begins with.
+    fn bos_of_plain(&self) -> impl Iterator<Item = TokenId> + use<> {
+        self.bos.filter(|_| self.add_bos).into_iter()
+    }
 }
 
 /// Every token's bytes, end to end.
@@ -113,6 +124,14 @@ impl Tokenizer {
                 self.encode_plain(rest, &mut tokens);
             }
         }
+        tokens
+    }
+
+    /// The tokens of a text that is to be continued, with the beginning-of-text token where the
+    /// file wants it.
+    pub fn encode_text(&self, text: &str) -> Vec<TokenId> {
+        let mut tokens: Vec<TokenId> = self.special.bos_of_plain().collect();
+        tokens.extend(self.encode(text, SpecialTokens::Plain));
         tokens
     }
 

@@ -4,6 +4,7 @@
 mod chat_template;
 mod determinism;
 mod engine;
+mod gaps;
 mod generate;
 mod grammar;
 mod hostile_files;

@@ -14,6 +14,8 @@ use crate::{anthropic::messages, google::generate, openai};
 pub enum Form {
     /// As OpenAI's chat completions, with or without the usage at a stream's end.
     OpenAiChat(StreamUsage),
+    /// As OpenAI's completions of a text, with or without the usage at a stream's end.
+    OpenAiCompletions(StreamUsage),
     /// As OpenAI's responses, which say again what was asked.
     OpenAiResponses(Echo),
     /// As Anthropic's messages.
@@ -27,7 +29,7 @@ impl Form {
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         match self {
-            Self::OpenAiChat(_) => Protocol::OpenAiChat,
+            Self::OpenAiChat(_) | Self::OpenAiCompletions(_) => Protocol::OpenAiChat,
             Self::OpenAiResponses(_) => Protocol::OpenAiResponses,
             Self::Anthropic => Protocol::Anthropic,
             Self::Google(_) => Protocol::Google,
@@ -39,6 +41,7 @@ impl Form {
     pub fn id_prefix(&self) -> &'static str {
         match self {
             Self::OpenAiChat(_) => "chatcmpl-",
+            Self::OpenAiCompletions(_) => "cmpl-",
             Self::OpenAiResponses(_) => "resp_",
             Self::Anthropic => "msg_",
             Self::Google(_) => "",
@@ -50,6 +53,7 @@ impl Form {
     pub fn encode_completion(&self, head: &AnswerHead, completion: &Completion) -> String {
         match self {
             Self::OpenAiChat(_) => openai::chat::encode_completion(head, completion),
+            Self::OpenAiCompletions(_) => openai::completions::encode_completion(head, completion),
             Self::OpenAiResponses(echo) => {
                 openai::responses::encode_completion(head, echo, completion)
             }
@@ -65,6 +69,9 @@ impl Form {
             Self::OpenAiChat(usage) => {
                 StreamEncoder::OpenAiChat(openai::chat::StreamEncoder::new(head, *usage))
             }
+            Self::OpenAiCompletions(usage) => StreamEncoder::OpenAiCompletions(
+                openai::completions::StreamEncoder::new(head, *usage),
+            ),
             Self::OpenAiResponses(echo) => {
                 let encoder = openai::responses::StreamEncoder::new(head, echo.clone());
                 StreamEncoder::OpenAiResponses(Box::new(encoder))
@@ -82,6 +89,8 @@ impl Form {
 pub enum StreamEncoder {
     /// As OpenAI's chat completions.
     OpenAiChat(openai::chat::StreamEncoder),
+    /// As OpenAI's completions of a text.
+    OpenAiCompletions(openai::completions::StreamEncoder),
     /// As OpenAI's responses.
     OpenAiResponses(Box<openai::responses::StreamEncoder>),
     /// As Anthropic's messages.
@@ -95,6 +104,7 @@ impl StreamEncoder {
     pub fn event(&mut self, event: &StreamEvent, stream: &mut String) {
         match self {
             Self::OpenAiChat(encoder) => encoder.event(event, stream),
+            Self::OpenAiCompletions(encoder) => encoder.event(event, stream),
             Self::OpenAiResponses(encoder) => encoder.event(event, stream),
             Self::Anthropic(encoder) => encoder.event(event, stream),
             Self::Google(encoder) => encoder.event(event, stream),
@@ -106,6 +116,7 @@ impl StreamEncoder {
     pub fn error(&mut self, error: &ErrorBody, status: u16, stream: &mut String) {
         match self {
             Self::OpenAiChat(encoder) => encoder.error(error, stream),
+            Self::OpenAiCompletions(encoder) => encoder.error(error, stream),
             Self::OpenAiResponses(encoder) => encoder.error(error, stream),
             Self::Anthropic(encoder) => encoder.error(error, status, stream),
             Self::Google(encoder) => encoder.error(error, status, stream),

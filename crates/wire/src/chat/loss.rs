@@ -1,7 +1,8 @@
 //! What a request would lose, were it put to a vendor of another protocol.
 
 use domain::{
-    Content, GenerationOptions, Media, Part, Protocol, Reasoning, ResponseFormat, Source, ToolCall,
+    Content, GenerationOptions, Media, Part, PromptKind, Protocol, Reasoning, ResponseFormat,
+    Source, ToolCall,
 };
 
 use super::request::ChatRequest;
@@ -29,6 +30,10 @@ impl ChatRequest {
         if to == self.extra.protocol() {
             return None;
         }
+        let text = self.lost_kind(to);
+        if text.is_some() {
+            return text;
+        }
         let media = self.lost_media(to);
         if media.is_some() || lossy == Lossy::WhatHasNoForm {
             return media;
@@ -37,6 +42,16 @@ impl ChatRequest {
             .refusal(&self.prompt)
             .or_else(|| self.lost_call())
             .or_else(|| self.lost_option(to))
+    }
+
+    /// A text to be continued, where the protocol has conversations alone.
+    fn lost_kind(&self, to: Protocol) -> Option<Fault> {
+        let is_text = matches!(self.prompt.kind, PromptKind::Text { .. });
+        (is_text && to != Protocol::OpenAiChat).then(|| {
+            let (found, _) = no_form("a text to be continued", to);
+            let rule = "ask in a conversation, or ask for a tier that continues texts";
+            Fault::new(FaultKind::Unsupported, "prompt", found, rule)
+        })
     }
 
     /// The first picture, sound or document that can't be told in this protocol.

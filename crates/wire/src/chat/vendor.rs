@@ -2,34 +2,78 @@
 
 use std::collections::VecDeque;
 
-use domain::{Completion, Protocol, StreamEvent};
+use domain::{Completion, Prompt, PromptKind, Protocol, StreamEvent};
 
 use super::answer::DecodeError;
 use super::outward::OutwardRequest;
 use crate::sse::Event;
 use crate::{anthropic::messages, google::generate, openai};
 
-/// The body of a request in this protocol as JSON.
+/// A surface on which vendors complete prompts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Surface {
+    /// OpenAI's chat completions.
+    OpenAiChat,
+    /// OpenAI's completions of a text.
+    OpenAiCompletions,
+    /// OpenAI's responses.
+    OpenAiResponses,
+    /// Anthropic's messages.
+    Anthropic,
+    /// Google's generateContent.
+    Google,
+}
+
+impl Surface {
+    /// The surface of this protocol for such a prompt. A protocol that has none for texts gets
+    /// them as a conversation; [`super::ChatRequest::loss`] says that before.
+    #[must_use]
+    pub fn of(protocol: Protocol, prompt: &Prompt) -> Self {
+        match (protocol, &prompt.kind) {
+            (Protocol::OpenAiChat, PromptKind::Text { .. }) => Self::OpenAiCompletions,
+            _ => protocol.into(),
+        }
+    }
+}
+
+/// The surface for conversations.
+impl From<Protocol> for Surface {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::OpenAiChat => Self::OpenAiChat,
+            Protocol::OpenAiResponses => Self::OpenAiResponses,
+            Protocol::Anthropic => Self::Anthropic,
+            Protocol::Google => Self::Google,
+        }
+    }
+}
+
+/// The body of a request to a vendor of this protocol as JSON.
 #[must_use]
 pub fn encode_request(protocol: Protocol, request: &OutwardRequest<'_>) -> String {
-    match protocol {
-        Protocol::OpenAiChat => openai::chat::encode_request(request),
-        Protocol::OpenAiResponses => openai::responses::encode_request(request),
-        Protocol::Anthropic => messages::encode_request(request),
-        Protocol::Google => generate::encode_request(request),
+    match Surface::of(protocol, request.prompt) {
+        Surface::OpenAiChat => openai::chat::encode_request(request),
+        Surface::OpenAiCompletions => openai::completions::encode_request(request),
+        Surface::OpenAiResponses => openai::responses::encode_request(request),
+        Surface::Anthropic => messages::encode_request(request),
+        Surface::Google => generate::encode_request(request),
     }
 }
 
 /// The completion that the body of an answer with status 200 holds.
 ///
 /// # Errors
-/// When the body is no answer of the protocol.
-pub fn parse_completion(protocol: Protocol, body: &[u8]) -> Result<Completion, DecodeError> {
-    match protocol {
-        Protocol::OpenAiChat => openai::chat::parse_completion(body),
-        Protocol::OpenAiResponses => openai::responses::parse_completion(body),
-        Protocol::Anthropic => messages::parse_completion(body),
-        Protocol::Google => generate::parse_completion(body),
+/// When the body is no answer of the surface.
+pub fn parse_completion(
+    surface: impl Into<Surface>,
+    body: &[u8],
+) -> Result<Completion, DecodeError> {
+    match surface.into() {
+        Surface::OpenAiChat => openai::chat::parse_completion(body),
+        Surface::OpenAiCompletions => openai::completions::parse_completion(body),
+        Surface::OpenAiResponses => openai::responses::parse_completion(body),
+        Surface::Anthropic => messages::parse_completion(body),
+        Surface::Google => generate::parse_completion(body),
     }
 }
 
@@ -38,6 +82,8 @@ pub fn parse_completion(protocol: Protocol, body: &[u8]) -> Result<Completion, D
 pub enum ChunkReader {
     /// Of OpenAI's chat completions.
     OpenAiChat(openai::chat::ChunkReader),
+    /// Of OpenAI's completions of a text.
+    OpenAiCompletions(openai::completions::ChunkReader),
     /// Of OpenAI's responses.
     OpenAiResponses(openai::responses::ChunkReader),
     /// Of Anthropic's messages.
@@ -47,16 +93,19 @@ pub enum ChunkReader {
 }
 
 impl ChunkReader {
-    /// A reader at the beginning of a stream of this protocol.
+    /// A reader at the beginning of a stream of this surface.
     #[must_use]
-    pub fn new(protocol: Protocol) -> Self {
-        match protocol {
-            Protocol::OpenAiChat => Self::OpenAiChat(openai::chat::ChunkReader::default()),
-            Protocol::OpenAiResponses => {
+    pub fn new(surface: impl Into<Surface>) -> Self {
+        match surface.into() {
+            Surface::OpenAiCompletions => {
+                Self::OpenAiCompletions(openai::completions::ChunkReader::default())
+            }
+            Surface::OpenAiChat => Self::OpenAiChat(openai::chat::ChunkReader::default()),
+            Surface::OpenAiResponses => {
                 Self::OpenAiResponses(openai::responses::ChunkReader::default())
             }
-            Protocol::Anthropic => Self::Anthropic(messages::ChunkReader::default()),
-            Protocol::Google => Self::Google(generate::ChunkReader::default()),
+            Surface::Anthropic => Self::Anthropic(messages::ChunkReader::default()),
+            Surface::Google => Self::Google(generate::ChunkReader::default()),
         }
     }
 
@@ -73,6 +122,7 @@ impl ChunkReader {
     ) -> Result<(), DecodeError> {
         match self {
             Self::OpenAiChat(reader) => reader.read(event, events),
+            Self::OpenAiCompletions(reader) => reader.read(event, events),
             Self::OpenAiResponses(reader) => reader.read(event, events),
             Self::Anthropic(reader) => reader.read(event, events),
             Self::Google(reader) => reader.read(event, events),
@@ -87,6 +137,7 @@ impl ChunkReader {
     pub fn finish(&mut self, events: &mut VecDeque<StreamEvent>) -> Result<(), DecodeError> {
         match self {
             Self::OpenAiChat(reader) => reader.finish(events),
+            Self::OpenAiCompletions(reader) => reader.finish(events),
             Self::OpenAiResponses(reader) => reader.finish(events),
             Self::Anthropic(reader) => reader.finish(events),
             Self::Google(reader) => reader.finish(events),

@@ -22,7 +22,7 @@ pub(crate) use answer::finish_reason;
 pub(crate) use encode::finish_reason as finish_reason_name;
 pub(crate) use message::media_at;
 pub(crate) use options::{read_answer_schema, read_effort};
-pub(crate) use outward::{address, answer_schema, effort};
+pub(crate) use outward::{address, answer_schema, effort, sampling};
 pub(crate) use request::{read_generation, read_stream_usage};
 pub(crate) use tools::take_function;
 pub(crate) use usage::{read_usage, usage_body};

@@ -7,4 +7,4 @@ mod request;
 
 pub use answer::{ChunkReader, parse_completion};
 pub use encode::{StreamEncoder, encode_completion};
-pub use request::{CompletionRequest, encode_request, parse_request};
+pub use request::{encode_request, parse_request};

@@ -6,7 +6,7 @@ use wire::openai::completions::{
     ChunkReader, StreamEncoder, encode_completion, encode_request, parse_completion, parse_request,
 };
 
-use crate::values::{completion, framed, generation, head, json, put_together, told};
+use crate::values::{completion, framed, head, json, put_together, sent_on, told};
 
 #[test]
 fn a_request_with_everything_comes_back_as_it_came() {
@@ -15,10 +15,10 @@ fn a_request_with_everything_comes_back_as_it_came() {
         "presence_penalty": 0.5, "stream": true, "stream_options": {"include_usage": true},
         "user": "u"}"#;
     let request = parse_request(body.as_bytes()).unwrap();
-    assert_eq!(request.suffix.as_deref(), Some("}"));
+    assert_eq!(request.prompt.suffix(), Some("}"));
     assert_eq!(request.delivery, Delivery::Streamed);
-    assert_eq!(request.as_prompt().messages[0].text(), "fn main() {");
-    let sent = encode_request("m", &request, &request.generation.or(&generation()));
+    assert_eq!(request.prompt.messages[0].text(), "fn main() {");
+    let sent = sent_on(&request, encode_request);
     assert_eq!(json(&sent), json(body));
     assert!(!format!("{request:?}").contains("main"));
 }
@@ -26,7 +26,8 @@ fn a_request_with_everything_comes_back_as_it_came() {
 #[test]
 fn one_text_is_what_is_offered() {
     let parse = |fields: &str| parse_request(format!(r#"{{"model": "m", {fields}}}"#).as_bytes());
-    assert_eq!(parse(r#""prompt": ["x"]"#).unwrap().prompt, "x");
+    let one = parse(r#""prompt": ["x"]"#).unwrap().prompt;
+    assert_eq!(one.messages[0].text(), "x");
     assert!(parse(r#""prompt": "x", "echo": false, "best_of": 1"#).is_ok());
     let faults = [
         r#""prompt": ["geheim", "geheim"]"#,

@@ -60,19 +60,19 @@ fn work() -> impl Strategy<Value = Work> {
 fn to_worker() -> impl Strategy<Value = ToWorker> {
     let role = prop_oneof![Just(Role::System), Just(Role::User), Just(Role::Assistant)];
     let message = (role, text()).prop_map(|(role, content)| ChatMessage::new(role, content));
-    let asked = (
-        any::<u64>(),
-        text(),
-        prop::collection::vec(message, 0..4),
-        work(),
-    );
+    let suffix = prop::option::of(text());
+    let prompt = prop_oneof![
+        prop::collection::vec(message, 0..4).prop_map(Prompt::Chat),
+        (text(), suffix).prop_map(|(text, suffix)| Prompt::Text { text, suffix }),
+    ];
+    let asked = (any::<u64>(), text(), prompt, work());
     prop_oneof![
-        asked.prop_map(|(id, tenant, messages, work)| ToWorker::Ask(Asked {
+        asked.prop_map(|(id, tenant, prompt, work)| ToWorker::Ask(Box::new(Asked {
             id,
             tenant,
-            messages,
+            prompt,
             work
-        })),
+        }))),
         (any::<bool>(), any::<u16>()).prop_map(|(starter, n)| ToWorker::Start(Start {
             source: if starter {
                 Source::Starter

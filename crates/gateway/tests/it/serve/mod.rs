@@ -1,6 +1,7 @@
 //! `tiergate serve`.
 
 mod answers;
+mod completions;
 mod engine;
 mod google;
 mod keys;

@@ -127,7 +127,7 @@ fn a_task_with_labels_takes_one_text_and_nothing_beside_it() {
 fn a_wrong_path_method_or_form_is_told_the_right_one() {
     let place = Workplace::new();
     let server = Server::start(&place, &with(&["llama"], "", ""));
-    let response = server.get("/v1/completions");
+    let response = server.get("/v1/complete");
     assert_eq!(refusal(&response), (404, "unknown_url".into(), json!(null)));
     let response = server.get("/v1/chat/completions");
     assert_eq!(

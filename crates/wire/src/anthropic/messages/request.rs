@@ -57,6 +57,7 @@ pub(super) fn read_request(body: &[u8], limit: Limit) -> Result<ChatRequest, Fau
     let prompt = Prompt {
         messages,
         tools: read_tools(&mut object)?,
+        ..Prompt::default()
     };
     let generation = read_generation(&mut object, limit)?;
     let streamed = object.take_bool("stream", STREAM)?;

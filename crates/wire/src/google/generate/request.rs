@@ -70,6 +70,7 @@ pub(super) fn read_request(target: &Target, mut object: Object) -> Result<ChatRe
     let prompt = Prompt {
         messages,
         tools: read_tools(&mut object)?,
+        ..Prompt::default()
     };
     // The model of a request within another names the address that it would have gone to.
     object.take("model");

@@ -58,7 +58,8 @@ pub fn encode_request(request: &OutwardRequest<'_>) -> String {
         .encode()
 }
 
-fn sampling<'a>(body: Fields<'a>, options: &GenerationOptions) -> Fields<'a> {
+/// The body with the rules of sampling.
+pub(crate) fn sampling<'a>(body: Fields<'a>, options: &GenerationOptions) -> Fields<'a> {
     let bias = (!options.logit_bias.is_empty()).then(|| {
         let entries = options.logit_bias.iter();
         entries.fold(serde_json::Map::new(), |mut all, (token, bias)| {

@@ -55,6 +55,7 @@ pub fn parse_request(body: &[u8]) -> Result<ChatRequest, Fault> {
     let prompt = Prompt {
         messages: messages?,
         tools: read_tools(&mut object)?,
+        ..Prompt::default()
     };
     let generation = read_generation(&mut object)?;
     let streamed = object.take_bool("stream", STREAM)?;

@@ -1,17 +1,14 @@
 //! The request, inward and outward.
 
-use std::fmt;
-
-use domain::{Generation, Message, Prompt, Role};
+use domain::{Prompt, Protocol};
 use serde_json::Value;
 
 use crate::chat::rules::{MODEL, STREAM};
-use crate::chat::{Delivery, Extra, RequestedGeneration, StreamUsage};
+use crate::chat::{ChatRequest, Delivery, Extra, OutwardRequest, Sampling};
 use crate::fault::{Fault, FaultKind};
 use crate::json::{Fields, list};
 use crate::object::{Object, Rule, invalid};
-use crate::openai::chat::{read_generation, read_stream_usage};
-use domain::Protocol;
+use crate::openai::chat::{read_generation, read_stream_usage, sampling};
 
 const BODY: Rule = Rule {
     says: "send a JSON object with a model and a prompt",
@@ -30,50 +27,12 @@ const LOGPROBS: Rule = Rule {
     example: "0",
 };
 
-/// A client's request. Its `Debug` shows lengths only.
-#[derive(Clone, PartialEq)]
-pub struct CompletionRequest {
-    /// What the client asks to be answered by.
-    pub model: String,
-    /// The text that is to go on.
-    pub prompt: String,
-    /// What stands behind the gap to be filled; `None` where the text has no end yet.
-    pub suffix: Option<String>,
-    /// How to write, as far as the client says.
-    pub generation: RequestedGeneration,
-    /// Whether the answer is streamed.
-    pub delivery: Delivery,
-    /// Whether a stream ends with the usage.
-    pub stream_usage: StreamUsage,
-    /// What only a tier of this protocol can make something of.
-    pub extra: Extra,
-}
-
-impl CompletionRequest {
-    /// The same as a conversation of one turn, for tiers that know nothing else.
-    #[must_use]
-    pub fn as_prompt(&self) -> Prompt {
-        Prompt::new(vec![Message::new(Role::User, self.prompt.as_str())])
-    }
-}
-
-impl fmt::Debug for CompletionRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CompletionRequest")
-            .field("model", &self.model)
-            .field("prompt_bytes", &self.prompt.len())
-            .field("suffix_bytes", &self.suffix.as_ref().map(String::len))
-            .field("generation", &self.generation)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The request that a body holds.
+/// The request that a body holds; its prompt is a text to be continued.
 ///
 /// # Errors
 /// The first fault of the body, if it is no request or asks for what is not offered: several
 /// prompts or completions, numbers of tokens, the prompt said again (`echo`).
-pub fn parse_request(body: &[u8]) -> Result<CompletionRequest, Fault> {
+pub fn parse_request(body: &[u8]) -> Result<ChatRequest, Fault> {
     let mut object = Object::from_body(body, BODY)?;
     let model = object.take_text("model", MODEL)?;
     let prompt = read_prompt(object.take_required("prompt", PROMPT)?)?;
@@ -94,12 +53,10 @@ pub fn parse_request(body: &[u8]) -> Result<CompletionRequest, Fault> {
     let mut generation = read_generation(&mut object)?;
     generation.options.logprobs = logprobs.and_then(|top| u32::try_from(top).ok());
     let streamed = object.take_bool("stream", STREAM)?;
-    Ok(CompletionRequest {
+    let suffix = object.take_any_text("suffix", SUFFIX)?;
+    Ok(ChatRequest {
         model,
-        prompt,
-        suffix: object
-            .take_any_text("suffix", SUFFIX)?
-            .filter(|it| !it.is_empty()),
+        prompt: Prompt::of_text(prompt, suffix.filter(|it| !it.is_empty())),
         generation,
         delivery: match streamed {
             Some(true) => Delivery::Streamed,
@@ -124,21 +81,22 @@ fn read_prompt(prompt: Value) -> Result<String, Fault> {
 
 /// The body of a request to a vendor as JSON. A stream is always asked for its usage.
 #[must_use]
-pub fn encode_request(model: &str, request: &CompletionRequest, generation: &Generation) -> String {
+pub fn encode_request(request: &OutwardRequest<'_>) -> String {
+    let generation = request.generation;
     let options = &generation.options;
+    let messages = request.prompt.messages.iter();
+    let text: String = messages.map(|message| message.text()).collect();
     let mut body = Fields::new()
-        .with("model", model)
-        .with("prompt", &request.prompt)
-        .with_some("suffix", request.suffix.as_ref())
-        .with("max_tokens", generation.max_completion_tokens.0)
-        .with("temperature", generation.temperature)
-        .with("seed", generation.seed.cast_signed())
-        .with_some("top_p", options.top_p)
-        .with_some("top_k", options.top_k)
-        .with_some("min_p", options.min_p)
-        .with_some("frequency_penalty", options.frequency_penalty)
-        .with_some("presence_penalty", options.presence_penalty)
-        .with_some("logprobs", options.logprobs);
+        .with("model", request.model)
+        .with("prompt", text)
+        .with_some("suffix", request.prompt.suffix())
+        // Servers of this surface know the limit by its older name alone.
+        .with("max_tokens", generation.max_completion_tokens.0);
+    if request.dialect.sampling == Sampling::Sent {
+        body = sampling(body.with("temperature", generation.temperature), options)
+            .with("seed", generation.seed.cast_signed());
+    }
+    body = body.with_some("logprobs", options.logprobs);
     if !generation.stop.is_empty() {
         body = body.with("stop", list(&generation.stop));
     }
@@ -148,6 +106,7 @@ pub fn encode_request(model: &str, request: &CompletionRequest, generation: &Gen
             .with("stream", true)
             .with("stream_options", stream_options);
     }
-    body.with_map(request.extra.fields(Protocol::OpenAiChat))
+    let extra = request.extra;
+    body.with_map(extra.and_then(|extra| extra.fields(Protocol::OpenAiChat)))
         .encode()
 }

@@ -66,6 +66,7 @@ pub fn parse_request(body: &[u8]) -> Result<ChatRequest, Fault> {
     let prompt = Prompt {
         messages,
         tools: read_tools(&mut object)?,
+        ..Prompt::default()
     };
     let mut rest = Map::new();
     let generation = RequestedGeneration {
