@@ -3,7 +3,7 @@
 use std::fmt;
 
 use domain::Picodollars;
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 
 use crate::error::{Fault, LedgerError};
 use crate::ids::{AttemptId, Timestamp};
@@ -11,16 +11,16 @@ use crate::total::Total;
 use crate::writer::Books;
 
 const OPEN_WINDOW: &str = "
-    INSERT INTO balances (budget, window_start) VALUES (?1, ?2)
-    ON CONFLICT (budget, window_start) DO NOTHING";
+    INSERT INTO balances (budget, window_start) VALUES (?1, ?2)";
 const WINDOW: &str = "
     SELECT id, budget, window_start, settled, held, kept FROM balances
     WHERE budget = ?1 AND window_start = ?2";
 const HOLD: &str = "UPDATE balances SET held = held + ?2 WHERE id = ?1";
 const DEBIT: &str = "INSERT INTO debits (attempt, balance) VALUES (?1, ?2)";
+const DEBITED: &str = "SELECT balance FROM debits WHERE attempt = ?1";
 const MOVE: &str = "
     UPDATE balances SET settled = settled + ?2, held = held + ?3, kept = kept + ?4
-    WHERE id IN (SELECT balance FROM debits WHERE attempt = ?1)";
+    WHERE id = ?1";
 const BALANCES: &str = "
     SELECT id, budget, window_start, settled, held, kept FROM balances
     ORDER BY budget, window_start";
@@ -53,6 +53,17 @@ pub struct Balance {
 }
 
 impl Balance {
+    /// That of a window in which nothing was asked for yet.
+    fn empty(budget: &BudgetLimit) -> Self {
+        Self {
+            budget: budget.name.clone(),
+            window_start: budget.window_start,
+            settled: Picodollars::ZERO,
+            held: Picodollars::ZERO,
+            kept: Picodollars::ZERO,
+        }
+    }
+
     /// All that is spoken for: settled, held and kept.
     #[must_use]
     pub fn spoken_for(&self) -> Total {
@@ -103,16 +114,17 @@ pub(crate) struct Change {
     pub(crate) kept: i64,
 }
 
-/// Debits the worst case of a booked attempt to a budget, if it fits.
-pub(crate) fn debit(
+/// Finds out that a budget has room for one more attempt, and gives back the window's row where
+/// it has one by now. Nothing is written: a refusal leaves nothing to undo.
+pub(crate) fn find_room(
     books: &Books<'_>,
-    attempt: AttemptId,
     budget: &BudgetLimit,
     asked: Picodollars,
-) -> Result<(), Fault> {
-    let key = params![budget.name, budget.window_start.unix_ms()];
-    books.execute(OPEN_WINDOW, key)?;
-    let (id, balance) = books.query_row(WINDOW, key, read_balance)?;
+) -> Result<Option<i64>, Fault> {
+    let (id, balance) = match find(books, budget)? {
+        Some((id, balance)) => (Some(id), balance),
+        None => (None, Balance::empty(budget)),
+    };
     if balance.spoken_for().0 + i128::from(asked.get()) > i128::from(budget.limit.get()) {
         return Err(Fault::Answer(LedgerError::OverBudget(Box::new(Refusal {
             balance,
@@ -120,6 +132,24 @@ pub(crate) fn debit(
             asked,
         }))));
     }
+    Ok(id)
+}
+
+/// Debits the worst case of a booked attempt to a budget that has room for it.
+pub(crate) fn debit(
+    books: &Books<'_>,
+    attempt: AttemptId,
+    (budget, window): (&BudgetLimit, Option<i64>),
+    asked: Picodollars,
+) -> Result<(), Fault> {
+    let id = match window {
+        Some(id) => id,
+        None => {
+            let key = params![budget.name, budget.window_start.unix_ms()];
+            books.execute(OPEN_WINDOW, key)?;
+            books.connection.last_insert_rowid()
+        }
+    };
     books.execute(HOLD, params![id, asked.get()])?;
     books.execute(DEBIT, params![attempt.as_bytes(), id])?;
     Ok(())
@@ -132,19 +162,22 @@ pub(crate) fn apply(books: &Books<'_>, attempt: AttemptId, change: Change) -> Re
         held,
         kept,
     } = change;
-    let moved = books.execute(MOVE, params![attempt.as_bytes(), settled, held, kept]);
-    match moved {
-        // A sum beyond 64 bits is no integer any more, which the column refuses.
-        Err(rusqlite::Error::SqliteFailure(error, _))
-            if error.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_DATATYPE =>
-        {
-            Err(Fault::Answer(LedgerError::Invalid(format!(
-                "attempt {attempt}: its cost would take a budget beyond {} USD, the most that one window can hold; check the price and the usage",
-                Picodollars::new(i64::MAX).to_usd()
-            ))))
-        }
-        moved => Ok(moved.map(|_| ())?),
+    let balances: Vec<i64> = books.query_all(DEBITED, [attempt.as_bytes()], |row| row.get(0))?;
+    for id in balances {
+        match books.execute(MOVE, params![id, settled, held, kept]) {
+            // A sum beyond 64 bits is no integer any more, which the column refuses.
+            Err(rusqlite::Error::SqliteFailure(error, _))
+                if error.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_DATATYPE =>
+            {
+                return Err(Fault::Answer(LedgerError::Invalid(format!(
+                    "attempt {attempt}: its cost would take a budget beyond {} USD, the most that one window can hold; check the price and the usage",
+                    Picodollars::new(i64::MAX).to_usd()
+                ))));
+            }
+            moved => moved?,
+        };
     }
+    Ok(())
 }
 
 /// The balances of all windows, by budget and start.
@@ -153,6 +186,11 @@ pub(crate) fn balances(connection: &rusqlite::Connection) -> rusqlite::Result<Ve
         .prepare_cached(BALANCES)?
         .query_map([], |row| read_balance(row).map(|(_, balance)| balance))?
         .collect()
+}
+
+fn find(books: &Books<'_>, budget: &BudgetLimit) -> rusqlite::Result<Option<(i64, Balance)>> {
+    let key = params![budget.name, budget.window_start.unix_ms()];
+    books.query_row(WINDOW, key, read_balance).optional()
 }
 
 fn read_balance(row: &Row<'_>) -> rusqlite::Result<(i64, Balance)> {

@@ -1,6 +1,7 @@
 //! Decisions: why each request was answered as it was, booked together with its money.
 
 use domain::{Picodollars, TaskName, TierName, Usage};
+use rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY;
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use crate::audits::{self, NewAudit};
@@ -248,28 +249,7 @@ struct DecisionRow {
 fn decide(books: &Books<'_>, outcome: &Outcome) -> Result<(), Fault> {
     let asked = to_row(outcome)?;
     let request = &outcome.request;
-    if let Some(booked) = books
-        .query_row(EARLIER, [&request.0], read_row)
-        .optional()?
-    {
-        let name = |row: &DecisionRow| match &row.tier {
-            Some(tier) => format!("{} by tier `{tier}`", row.verdict),
-            None => row.verdict.clone(),
-        };
-        return if booked == asked {
-            Ok(())
-        } else {
-            Err(contradiction(
-                format!("request `{request}`"),
-                name(&booked),
-                format!(
-                    "{} by another decision; give each request a new id",
-                    name(&asked)
-                ),
-            ))
-        };
-    }
-    books.execute(
+    let booked = books.execute(
         DECIDE,
         params![
             request.0,
@@ -286,8 +266,28 @@ fn decide(books: &Books<'_>, outcome: &Outcome) -> Result<(), Fault> {
             asked.counterfactual,
             asked.basis,
         ],
-    )?;
-    Ok(())
+    );
+    match booked {
+        Err(rusqlite::Error::SqliteFailure(error, _))
+            if error.extended_code == SQLITE_CONSTRAINT_PRIMARYKEY => {}
+        booked => return Ok(booked.map(|_| ())?),
+    }
+    let earlier = books.query_row(EARLIER, [&request.0], read_row)?;
+    if earlier == asked {
+        return Ok(());
+    }
+    let name = |row: &DecisionRow| match &row.tier {
+        Some(tier) => format!("{} by tier `{tier}`", row.verdict),
+        None => row.verdict.clone(),
+    };
+    Err(contradiction(
+        format!("request `{request}`"),
+        name(&earlier),
+        format!(
+            "{} by another decision; give each request a new id",
+            name(&asked)
+        ),
+    ))
 }
 
 fn to_row(outcome: &Outcome) -> Result<DecisionRow, Fault> {

@@ -116,9 +116,13 @@ impl Hold {
 
 /// Books the attempt and debits every budget, or nothing.
 pub(crate) fn take(books: &Books<'_>, new: &NewHold) -> Result<(), Fault> {
-    book_attempt(books, new)?;
+    let mut windows = Vec::with_capacity(new.budgets.len());
     for budget in &new.budgets {
-        budgets::debit(books, new.attempt, budget, new.worst_case)?;
+        windows.push((budget, budgets::find_room(books, budget, new.worst_case)?));
+    }
+    book_attempt(books, new)?;
+    for window in windows {
+        budgets::debit(books, new.attempt, window, new.worst_case)?;
     }
     books.execute(OPEN, params![new.attempt.as_bytes(), books.run.0])?;
     Ok(())

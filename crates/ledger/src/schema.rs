@@ -25,6 +25,9 @@ const MIGRATIONS: &[&str] = &[FIRST, RECORDS, AUDITS, LESSONS];
 /// `attempts`, `debits`, `entries` and `decisions` are written once. `open_holds` and `balances`
 /// are sums over them, kept so that a hold costs the same however long the books are;
 /// [`crate::Reader::verify`] adds them up again.
+///
+/// What every request writes is checked with `OR`: for `IN` with three values SQLite builds a table
+/// of them at each insert.
 const FIRST: &str = "
     CREATE TABLE runs (
         id    INTEGER PRIMARY KEY,
@@ -54,7 +57,7 @@ const FIRST: &str = "
 
     CREATE TABLE entries (
         attempt              BLOB NOT NULL REFERENCES attempts,
-        kind                 TEXT NOT NULL CHECK (kind IN ('settle', 'release', 'keep')),
+        kind                 TEXT NOT NULL CHECK (kind = 'settle' OR kind = 'release' OR kind = 'keep'),
         at                   INTEGER NOT NULL,
         cost                 INTEGER CHECK (cost >= 0),
         prompt_tokens        INTEGER,
@@ -85,7 +88,7 @@ const FIRST: &str = "
         run                  INTEGER NOT NULL REFERENCES runs,
         at                   INTEGER NOT NULL,
         task                 TEXT NOT NULL,
-        verdict              TEXT NOT NULL CHECK (verdict IN ('answered', 'review', 'failed')),
+        verdict              TEXT NOT NULL CHECK (verdict = 'answered' OR verdict = 'review' OR verdict = 'failed'),
         tier                 TEXT,
         confidence           REAL,
         escalations          INTEGER NOT NULL,

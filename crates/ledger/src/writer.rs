@@ -201,13 +201,33 @@ impl Writer {
 
     /// Applies everything in one durable transaction and gives back what came of each command. On
     /// an error nothing of it is in the books.
+    ///
+    /// Commands that fail after they wrote something are rare, and guarding each against it costs
+    /// a copy of every page it touches. So it is first tried without.
     fn transact(
         &mut self,
         dropped: &[DroppedHold],
         batch: &mut [Box<dyn Work>],
     ) -> Result<Vec<Result<(), LedgerError>>, Fault> {
-        let done = self.transact_open(dropped, batch);
-        if done.is_err() && !self.connection.is_autocommit() {
+        match self.transact_as(Guard::None, dropped, batch)? {
+            Some(outcomes) => Ok(outcomes),
+            None => {
+                let outcomes = self.transact_as(Guard::Savepoints, dropped, batch)?;
+                Ok(outcomes.unwrap_or_else(|| unreachable!("a savepoint undoes what failed")))
+            }
+        }
+    }
+
+    /// As [`Writer::transact`]; `None`, and nothing in the books, when a command that was not
+    /// guarded left something behind.
+    fn transact_as(
+        &mut self,
+        guard: Guard,
+        dropped: &[DroppedHold],
+        batch: &mut [Box<dyn Work>],
+    ) -> Result<Option<Vec<Result<(), LedgerError>>>, Fault> {
+        let done = self.transact_open(guard, dropped, batch);
+        if !matches!(done, Ok(Some(_))) && !self.connection.is_autocommit() {
             self.connection.execute_batch("ROLLBACK")?;
         }
         done
@@ -215,27 +235,31 @@ impl Writer {
 
     fn transact_open(
         &self,
+        guard: Guard,
         dropped: &[DroppedHold],
         batch: &mut [Box<dyn Work>],
-    ) -> Result<Vec<Result<(), LedgerError>>, Fault> {
+    ) -> Result<Option<Vec<Result<(), LedgerError>>>, Fault> {
         let books = self.books();
         books.execute("BEGIN IMMEDIATE", [])?;
         for hold in dropped {
-            match apart(&books, || resolutions::book_dropped(&books, hold))? {
-                Ok(booked) => report_dropped(hold, booked),
-                Err(Fault::Answer(error)) => {
+            match guard.apply(&books, || resolutions::book_dropped(&books, hold))? {
+                Some(Ok(booked)) => report_dropped(hold, booked),
+                Some(Err(Fault::Answer(error))) => {
                     tracing::debug!(attempt.id = %hold.attempt, %error, "a dropped hold was ended before");
                 }
-                Err(fault) => return Err(fault),
+                Some(Err(fault)) => return Err(fault),
+                None => return Ok(None),
             }
         }
         let mut outcomes = Vec::with_capacity(batch.len());
         for work in batch {
-            let outcome = apart(&books, || work.apply(&books))?;
-            outcomes.push(outcome.map_err(|fault| fault.at(&self.path)));
+            match guard.apply(&books, || work.apply(&books))? {
+                Some(outcome) => outcomes.push(outcome.map_err(|fault| fault.at(&self.path))),
+                None => return Ok(None),
+            }
         }
         books.execute("COMMIT", [])?;
-        Ok(outcomes)
+        Ok(Some(outcomes))
     }
 
     /// Gives the disk the space of the write-ahead log back, as far as its pages find room in the
@@ -311,20 +335,44 @@ fn report_dropped(hold: &DroppedHold, booked: Booked) {
     }
 }
 
-/// Applies one command so that its failure leaves the others alone. The outer error says that
-/// the database gave up the whole transaction.
-fn apart<T>(
-    books: &Books<'_>,
-    apply: impl FnOnce() -> Result<T, Fault>,
-) -> Result<Result<T, Fault>, Fault> {
-    books.execute("SAVEPOINT command", [])?;
-    let outcome = apply();
-    if outcome.is_err() {
-        if books.connection.is_autocommit() {
-            return outcome.map(Ok);
+/// How a command that fails is kept from taking its neighbours in the transaction along.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    /// Not at all: what it wrote can only be undone with the transaction.
+    None,
+    /// By a savepoint before it.
+    Savepoints,
+}
+
+impl Guard {
+    /// Applies one command, and gives back what came of it; `None` when it failed and something
+    /// of it is left, so that the transaction must not be committed. The outer error says that the
+    /// database gave up the whole transaction.
+    fn apply<T>(
+        self,
+        books: &Books<'_>,
+        apply: impl FnOnce() -> Result<T, Fault>,
+    ) -> Result<Option<Result<T, Fault>>, Fault> {
+        if self == Self::Savepoints {
+            books.execute("SAVEPOINT command", [])?;
         }
-        books.execute("ROLLBACK TO command", [])?;
+        let before = books.connection.total_changes();
+        let outcome = apply();
+        if outcome.is_err() && books.connection.is_autocommit() {
+            return outcome.map(|done| Some(Ok(done)));
+        }
+        match self {
+            Self::None => {
+                let is_clean = outcome.is_ok() || books.connection.total_changes() == before;
+                Ok(is_clean.then_some(outcome))
+            }
+            Self::Savepoints => {
+                if outcome.is_err() {
+                    books.execute("ROLLBACK TO command", [])?;
+                }
+                books.execute("RELEASE command", [])?;
+                Ok(Some(outcome))
+            }
+        }
     }
-    books.execute("RELEASE command", [])?;
-    Ok(outcome)
 }
