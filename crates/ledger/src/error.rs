@@ -50,6 +50,12 @@ pub enum LedgerError {
         /// The job's output.
         output: String,
     },
+    /// An owner's things would have more bytes than they may.
+    #[error("what is kept may have {bytes_max} bytes in all; delete some of it first")]
+    TooMuchKept {
+        /// The most that they may have.
+        bytes_max: u64,
+    },
     /// The file can't be used as these books.
     #[error("`{}` can't be used as a ledger: {reason}", path.display())]
     Unfit {

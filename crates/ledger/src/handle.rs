@@ -13,6 +13,7 @@ use crate::holds::{self, Hold, NewHold};
 use crate::ids::{JobId, Timestamp};
 use crate::items::{self, ItemCounts};
 use crate::jobs::{self, JobSpec, OpenedJob};
+use crate::keeping::{self, Kept, KeptKind};
 use crate::lessons::{self, Lesson};
 use crate::monitors::{self, Advance, Monitored, NewMonitor};
 use crate::reader::Reader;
@@ -348,11 +349,61 @@ impl Ledger {
         let deleted = self
             .call(what, records::forget, |_, deleted| deleted)
             .await?;
+        self.overwrite(deleted).await?;
+        Ok(deleted)
+    }
+
+    /// Empties the log where anything was deleted: what was may stand in it.
+    async fn overwrite(&self, deleted: u64) -> Result<(), LedgerError> {
         if deleted > 0 {
             let (reply, emptied) = oneshot::channel();
             self.send(Message::ShortenLog(reply)).await?;
             emptied.await.map_err(|_| LedgerError::Closed)?;
         }
+        Ok(())
+    }
+
+    /// Keeps something for an owner, in the place of what the owner has called the same. Where the
+    /// owner's things would have more bytes than `bytes_max`, the oldest of its responses are
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`LedgerError::TooMuchKept`] when there is no room even so, [`LedgerError::Unknown`] when
+    /// another owner has something of that name; and when the books can't be written. Nothing is
+    /// kept or dropped then.
+    pub async fn keep(
+        &self,
+        kind: KeptKind,
+        kept: Kept,
+        bytes_max: u64,
+    ) -> Result<(), LedgerError> {
+        self.call(
+            (kind, kept, bytes_max),
+            |books, (kind, kept, bytes_max)| keeping::put(books, (*kind, kept, *bytes_max)),
+            |_, ()| (),
+        )
+        .await
+    }
+
+    /// Deletes something of an owner's for good, as [`Ledger::forget`] does, and gives back whether
+    /// there was any.
+    ///
+    /// # Errors
+    /// When the books can't be written.
+    pub async fn drop_kept(
+        &self,
+        kind: KeptKind,
+        id: String,
+        owner: String,
+    ) -> Result<bool, LedgerError> {
+        let deleted = self
+            .call(
+                (kind, id, owner),
+                |books, (kind, id, owner)| keeping::delete(books, (*kind, id, owner)),
+                |_, deleted| deleted,
+            )
+            .await?;
+        self.overwrite(u64::from(deleted)).await?;
         Ok(deleted)
     }
 

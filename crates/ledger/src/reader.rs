@@ -10,6 +10,7 @@ use crate::budgets::{self, Balance};
 use crate::error::{Fault, LedgerError};
 use crate::ids::{JobId, RequestId};
 use crate::items::{self, ItemCounts, JobResults};
+use crate::keeping::{self, Kept, KeptKind, KeptPage};
 use crate::lessons::{self, Lesson};
 use crate::monitors::{self, Finding, Monitored};
 use crate::records::{self, KeptRecord, RecordCounts, RecordQuery, Records};
@@ -115,6 +116,30 @@ impl Reader {
     /// When the file can't be read.
     pub fn record(&self, request: &RequestId) -> Result<Option<KeptRecord>, LedgerError> {
         self.read(|connection| records::one(connection, request))
+    }
+
+    /// What an owner keeps under a name, if there is anything.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn kept(&self, kind: KeptKind, id: &str, owner: &str) -> Result<Option<Kept>, LedgerError> {
+        self.read(|connection| keeping::one(connection, (kind, id, owner)))
+    }
+
+    /// A part of the list of what an owner keeps, by the time of its coming.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn kept_page(&self, kind: KeptKind, page: &KeptPage) -> Result<Vec<Kept>, LedgerError> {
+        self.read(|connection| keeping::list(connection, kind, page))
+    }
+
+    /// All that is kept of a kind, whoever's it is, in the order of its coming.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn all_kept(&self, kind: KeptKind) -> Result<Vec<Kept>, LedgerError> {
+        self.read(|connection| keeping::all(connection, kind))
     }
 
     /// The monitor of a certificate, if there is one.

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter
 use crate::audits;
 use crate::error::{Fault, LedgerError};
 use crate::ids::{RequestId, Timestamp};
+use crate::keeping;
 use crate::monitors::{Advance, Monitored};
 use crate::report::{TimeRange, name};
 use crate::writer::Books;
@@ -213,13 +214,15 @@ pub(crate) fn label(
     Ok(labelled)
 }
 
-/// Deletes records, and the texts of audits that wait, and gives back how many there were: for
+/// Deletes records, and the texts of audits that wait, and what was kept for clients for as long
+/// as this; gives back how many there were: for
 /// requests by their ids the requests of which something was kept.
 pub(crate) fn forget(books: &Books<'_>, what: &Forgetting) -> Result<u64, Fault> {
     let records = match what {
         Forgetting::Expired(at) => {
             let lapsed = audits::lapse_expired(books, *at)?;
-            lapsed + books.execute(FORGET_EXPIRED, [at.unix_ms()])? as u64
+            let kept = keeping::forget_expired(books, *at)?;
+            lapsed + kept + books.execute(FORGET_EXPIRED, [at.unix_ms()])? as u64
         }
         Forgetting::Before(task, at) => {
             let lapsed = audits::lapse_before(books, task, *at)?;

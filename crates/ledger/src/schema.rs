@@ -20,7 +20,7 @@ const STATEMENTS_KEPT: usize = 64;
 
 /// Each step brings the schema from its index to the next version; a step that was ever released
 /// is never changed.
-const MIGRATIONS: &[&str] = &[FIRST, RECORDS, AUDITS, LESSONS];
+const MIGRATIONS: &[&str] = &[FIRST, RECORDS, AUDITS, LESSONS, KEPT];
 
 /// `attempts`, `debits`, `entries` and `decisions` are written once. `open_holds` and `balances`
 /// are sums over them, kept so that a hold costs the same however long the books are;
@@ -242,6 +242,37 @@ const LESSONS: &str = "
         certificate  TEXT,
         CHECK ((student IS NULL) = (certificate IS NULL))
     ) STRICT;
+";
+
+/// What clients have asked to be kept, and how much each owner keeps.
+const KEPT: &str = "
+    CREATE TABLE kept (
+        kind       TEXT NOT NULL CHECK (kind IN ('response', 'file', 'batch')),
+        id         TEXT NOT NULL,
+        owner      TEXT NOT NULL,
+        at         INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        size       INTEGER NOT NULL CHECK (size >= 0),
+        body       TEXT NOT NULL,
+        PRIMARY KEY (kind, id)
+    ) STRICT;
+    CREATE INDEX kept_by_owner ON kept (owner, kind, at, id);
+    CREATE INDEX kept_by_expiry ON kept (expires_at);
+
+    CREATE TABLE kept_sizes (
+        owner TEXT PRIMARY KEY,
+        size  INTEGER NOT NULL CHECK (size >= 0)
+    ) STRICT;
+    CREATE TRIGGER kept_grows AFTER INSERT ON kept BEGIN
+        INSERT INTO kept_sizes (owner, size) VALUES (new.owner, new.size)
+        ON CONFLICT (owner) DO UPDATE SET size = size + excluded.size;
+    END;
+    CREATE TRIGGER kept_changes AFTER UPDATE OF size ON kept BEGIN
+        UPDATE kept_sizes SET size = size - old.size + new.size WHERE owner = new.owner;
+    END;
+    CREATE TRIGGER kept_shrinks AFTER DELETE ON kept BEGIN
+        UPDATE kept_sizes SET size = size - old.size WHERE owner = old.owner;
+    END;
 ";
 
 const COUNT_OF_TABLES: &str = "SELECT COUNT(*) FROM sqlite_schema";

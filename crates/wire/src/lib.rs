@@ -15,6 +15,7 @@ pub mod fault;
 pub mod google;
 mod json;
 mod map;
+pub mod multipart;
 mod object;
 pub mod openai;
 pub mod sse;

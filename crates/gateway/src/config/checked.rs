@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use domain::{
     CompletionTokens, Picodollars, Price, Sensitivity, Task, TaskName, TierKind, TierName,
 };
+use ledger::Timestamp;
 use secrecy::SecretString;
 use upstream::{KeyHeader, Protocol};
 
@@ -106,6 +107,25 @@ pub(crate) struct Server {
     pub(crate) auto: Option<TaskName>,
     /// What the texts of requests are taken to be that name a tier and no task.
     pub(crate) direct_sensitivity: Sensitivity,
+    /// How long and how much is kept for clients, where anything is.
+    pub(crate) keeping: Option<Keeping>,
+}
+
+/// How long and how much is kept for clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Keeping {
+    /// At least 1.
+    pub(crate) days: i64,
+    /// For one key.
+    pub(crate) bytes_max: u64,
+}
+
+impl Keeping {
+    /// When what comes now is to be deleted.
+    pub(crate) fn expiry(self, now: Timestamp) -> Timestamp {
+        const MS_PER_DAY: i64 = 24 * 60 * 60 * 1_000;
+        Timestamp::from_unix_ms(now.unix_ms() + self.days * MS_PER_DAY)
+    }
 }
 
 /// A place that can answer.

@@ -29,8 +29,8 @@ mod tests;
 use std::path::Path as FilePath;
 
 pub(crate) use self::checked::{
-    Budget, Config, LocalTier, MaxTokensField, ModelSource, RecordsSource, RemoteTier, Server,
-    TaskConfig, Tier, Window,
+    Budget, Config, Keeping, LocalTier, MaxTokensField, ModelSource, RecordsSource, RemoteTier,
+    Server, TaskConfig, Tier, Window,
 };
 pub(crate) use self::fault::ConfigFaults;
 

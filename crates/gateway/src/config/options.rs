@@ -101,6 +101,8 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("server.drain_seconds", Number(0.0, HOUR), "how long requests may still run after the program was told to stop, in seconds", "25"),
     opt("server.auto", Text, "the task that the model `auto` means", "\"flag\""),
     opt("server.direct_sensitivity", Word(SENSITIVITIES), "what the texts of requests are that name a tier and no task", "\"internal\""),
+    opt("server.keep_days", Count(0, 3_650), "for how many days responses, files and batches of clients are kept", "30"),
+    opt("server.keep_bytes_max", Count(1 << 20, 1 << 40), "how many bytes are kept for one key", "1073741824"),
 
     opt("prices", Table, "the price lists by name", "{}"),
     opt("prices.*", Table, "a price list in US dollars per million tokens", "{ input = \"0.25\", output = \"2.00\" }"),

@@ -82,6 +82,17 @@ pub(super) struct RawServer {
     ///
     /// Default: `"confidential"`.
     pub(super) direct_sensitivity: Option<String>,
+    /// For how many days responses, files and batches of clients are kept; 0 keeps none. They lie
+    /// in the data folder, readable by whoever may read that, and each is given only to who presents
+    /// the key under which it came. Texts of restricted tasks are never kept.
+    ///
+    /// Default: `0`. Range: 0 to 3650.
+    pub(super) keep_days: Option<u64>,
+    /// How many bytes are kept for one key. Where a response has no room, the oldest ones of the same
+    /// key make it; a file or batch is refused.
+    ///
+    /// Default: `1073741824`. Range: 1048576 to 1099511627776.
+    pub(super) keep_bytes_max: Option<u64>,
 }
 
 /// A section `[prices.NAME]`: what a vendor charges, in US dollars per million tokens. Amounts

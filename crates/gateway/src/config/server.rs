@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use domain::{Sensitivity, TaskName};
 
 use super::check::Checks;
-use super::checked::Server;
+use super::checked::{Keeping, Server};
 use super::path::Path;
 use super::raw::RawServer;
 use super::secret;
@@ -27,7 +27,18 @@ pub(super) fn check(checks: &mut Checks<'_, '_>, raw: &RawServer) -> Server {
         drain: checks.seconds(&path.key("drain_seconds"), raw.drain_seconds, 25),
         auto: check_auto(checks, raw, &path.key("auto")),
         direct_sensitivity: check_direct_sensitivity(checks, raw, &path.key("direct_sensitivity")),
+        keeping: check_keeping(checks, raw, &path),
     }
+}
+
+/// Nothing is kept unless somebody says so.
+fn check_keeping(checks: &mut Checks<'_, '_>, raw: &RawServer, path: &Path) -> Option<Keeping> {
+    let days = checks.count(&path.key("keep_days"), raw.keep_days, 0);
+    let bytes_max = checks.count(&path.key("keep_bytes_max"), raw.keep_bytes_max, 1 << 30);
+    (days > 0).then_some(Keeping {
+        days: i64::try_from(days).unwrap_or(i64::MAX),
+        bytes_max: bytes_max as u64,
+    })
 }
 
 fn check_listen(checks: &mut Checks<'_, '_>, raw: &RawServer, path: &Path) -> SocketAddr {

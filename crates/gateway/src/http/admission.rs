@@ -15,8 +15,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::HttpError;
 use super::google;
+use super::keep::Owner;
 use super::server::Server;
 use super::vendor::{Vendor, X_GOOG_API_KEY};
+use crate::learn::stored::hex;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -44,11 +46,13 @@ impl Keys {
     /// Lets in who presents a key. Without keys the server listens to this machine alone, and
     /// lets in who calls it by one of this machine's names: a web page could point a name of its
     /// own at this machine, and the reader's browser would take the server for part of that page.
-    fn let_in(&self, headers: &HeaderMap, in_query: Option<&str>) -> Result<(), HttpError> {
+    ///
+    /// Gives back whose what is kept for this client is.
+    fn let_in(&self, headers: &HeaderMap, in_query: Option<&str>) -> Result<Owner, HttpError> {
         if self.0.is_empty() {
             let own = headers.get(HOST).is_none_or(is_own_name);
             return if own {
-                Ok(())
+                Ok(Owner(String::new()))
             } else {
                 Err(HttpError::foreign_host())
             };
@@ -57,11 +61,18 @@ impl Keys {
         // Every key is compared, so that the time doesn't tell which one was nearly right.
         let found = self.0.iter().map(|key| is_same(key, &presented));
         if found.fold(false, |any, one| any | one) {
-            Ok(())
+            Ok(owner(&presented))
         } else {
             Err(HttpError::wrong_key())
         }
     }
+}
+
+/// Whose key this is. What is stored is a hash of the hash by which keys are compared, so that
+/// nothing in the data folder opens a door.
+fn owner(key: &KeyHash) -> Owner {
+    let hash = Sha256::new().chain_update("owner").chain_update(key);
+    Owner(hex(&hash.finalize()[..16]))
 }
 
 /// Whether a `Host` is an address or `localhost`, with a port or without.
@@ -111,11 +122,12 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// 401 or 403 otherwise.
 pub(super) async fn key(
     State(server): State<Arc<Server>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, HttpError> {
     let key = google::query(&request, "key").filter(|_| Vendor::of(&request) == Vendor::Google);
-    server.keys.let_in(request.headers(), key)?;
+    let owner = server.keys.let_in(request.headers(), key)?;
+    request.extensions_mut().insert(owner);
     Ok(next.run(request).await)
 }
 

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use super::admission::Place;
 use super::error::HttpError;
 use super::exchange::Exchange;
+use super::keep::Owner;
 use super::server::Server;
 use crate::app::App;
 
@@ -17,6 +18,7 @@ pub(super) struct Call {
     pub(super) app: Arc<App>,
     pub(super) exchange: Exchange,
     pub(super) place: Place,
+    pub(super) owner: Owner,
 }
 
 impl FromRequestParts<Arc<Server>> for Call {
@@ -34,6 +36,7 @@ impl FromRequestParts<Arc<Server>> for Call {
                 app: parts.extensions.remove()?,
                 exchange: parts.extensions.remove()?,
                 place: parts.extensions.remove()?,
+                owner: parts.extensions.remove()?,
             })
         };
         take().ok_or_else(HttpError::internal)

@@ -4,13 +4,14 @@
 use axum::Extension;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use domain::{Completion, TierName};
+use domain::{Completion, Sensitivity, TierName};
 use ledger::RequestId;
 use wire::chat::{AnswerHead, ChatRequest, Delivery, Form};
 
 use super::call::Call;
 use super::error::HttpError;
 use super::exchange::Exchange;
+use super::keep::Keep;
 use super::models::json;
 use super::server::now_s;
 use super::stream::Stream;
@@ -18,6 +19,7 @@ use super::surface::Read;
 use super::work::{Pending, Work};
 use super::{body, target};
 use crate::answer::{Answered, End};
+use crate::ready::ReadyTask;
 
 /// Answers a request of the surface whose route this is.
 ///
@@ -34,7 +36,59 @@ pub(super) async fn complete(
     let body = body::read(&call.server, request).await?;
     let (asked, form) = read(&body)?;
     drop(body);
-    answer(call, asked, form).await
+    answer(call, asked, form.into()).await
+}
+
+/// How a client is answered, and whether its answer is kept.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) form: Form,
+    pub(super) keep: Option<Keep>,
+}
+
+impl From<Form> for Reply {
+    fn from(form: Form) -> Self {
+        Self { form, keep: None }
+    }
+}
+
+impl Reply {
+    /// The same for a task, whose texts may not be allowed to be kept.
+    ///
+    /// # Errors
+    /// When the client demands it all the same.
+    fn for_task(mut self, task: &ReadyTask) -> Result<Self, HttpError> {
+        let is_restricted = task.task.sensitivity == Sensitivity::Restricted;
+        match &self.keep {
+            Some(keep) if is_restricted && keep.demanded => {
+                return Err(HttpError::never_kept(task.task.name.as_str()));
+            }
+            Some(_) if is_restricted => self.keep = None,
+            Some(_) => {
+                if let Form::OpenAiResponses(echo) = self.form {
+                    self.form = Form::OpenAiResponses(echo.kept());
+                }
+            }
+            None => {}
+        }
+        Ok(self)
+    }
+
+    /// The answer as JSON, once it is kept where it is to be.
+    ///
+    /// # Errors
+    /// When it can't be kept.
+    pub(super) async fn encode(
+        &self,
+        head: &AnswerHead,
+        completion: &Completion,
+    ) -> Result<String, HttpError> {
+        let body = self.form.encode_completion(head, completion);
+        if let Some(keep) = &self.keep {
+            keep.response(&head.id, &body).await?;
+        }
+        Ok(body)
+    }
 }
 
 /// Answers what was asked, whole or streamed.
@@ -47,16 +101,18 @@ pub(super) async fn complete(
 pub(super) async fn answer(
     call: Call,
     asked: ChatRequest,
-    form: Form,
+    reply: Reply,
 ) -> Result<Response, HttpError> {
     let Call {
         server,
         app,
         exchange,
         place,
+        owner: _,
     } = call;
     let delivery = asked.delivery;
     let (task, request) = target::resolve(&app, asked, &exchange.id)?;
+    let reply = reply.for_task(&task)?;
     let work = Work {
         app,
         task,
@@ -65,22 +121,26 @@ pub(super) async fn answer(
     };
     let pending = work.start(&server, delivery, place);
     match delivery {
-        Delivery::Whole => whole(pending, exchange, &form).await,
-        Delivery::Streamed => Ok(Stream::new(pending, exchange, form).respond().await),
+        Delivery::Whole => whole(pending, exchange, &reply).await,
+        Delivery::Streamed => Ok(Stream::new(pending, exchange, reply).respond().await),
     }
 }
 
 async fn whole(
     mut pending: Pending,
     exchange: Exchange,
-    form: &Form,
+    reply: &Reply,
 ) -> Result<Response, HttpError> {
     let answered = pending.done().await?;
-    let mut response = match accepted(answered, &exchange.id) {
+    let body = match accepted(answered, &exchange.id) {
         Ok((tier, completion)) => {
-            let head = head(form, &exchange.id, tier.as_str());
-            json(form.encode_completion(&head, &completion)).into_response()
+            let head = head(&reply.form, &exchange.id, tier.as_str());
+            reply.encode(&head, &completion).await
         }
+        Err(error) => Err(error),
+    };
+    let mut response = match body {
+        Ok(body) => json(body).into_response(),
         Err(error) => error.into_response(),
     };
     if let Some(facts) = exchange.facts() {

@@ -153,13 +153,85 @@ impl HttpError {
 
     /// There is no such model; `rest` says what there is.
     pub(super) fn unknown_model(model: &str, rest: &str) -> Self {
-        /// Longest name that is repeated, in characters.
-        const SHOWN: usize = 80;
-        let shown: String = model.chars().take(SHOWN).collect();
-        let message = format!("there is no model `{shown}`; {rest}");
+        let message = format!("there is no model `{}`; {rest}", short(model));
         let (status, code) = (StatusCode::NOT_FOUND, "model_not_found");
         let mut error = Self::new(status, INVALID_REQUEST, code, message);
         error.body.param = Some("model".to_owned());
+        error
+    }
+
+    /// The server keeps nothing for clients.
+    pub(super) fn keeps_nothing() -> Self {
+        let message = "this server keeps no responses, files or batches; it does where \
+                       server.keep_days says for how long";
+        let (status, code) = (StatusCode::NOT_FOUND, "nothing_is_kept");
+        Self::new(status, INVALID_REQUEST, code, message)
+    }
+
+    /// Nothing of this name is kept for this key.
+    pub(super) fn not_kept(noun: &str, id: &str) -> Self {
+        let message = format!(
+            "there is no {noun} `{}` of this key, or its time is over",
+            short(id)
+        );
+        Self::new(StatusCode::NOT_FOUND, INVALID_REQUEST, "not_found", message)
+    }
+
+    /// The response to go on from, or one before it, is not kept.
+    pub(super) fn no_previous(id: &str, is_last: bool) -> Self {
+        let what = match is_last {
+            true => "there is no response",
+            false => "the conversation goes back to a response that is no longer kept,",
+        };
+        let message = format!(
+            "{what} `{}` of this key; send the whole conversation as input",
+            short(id)
+        );
+        let (status, code) = (StatusCode::BAD_REQUEST, "previous_response_not_found");
+        let mut error = Self::new(status, INVALID_REQUEST, code, message);
+        error.body.param = Some("previous_response_id".to_owned());
+        error
+    }
+
+    /// The conversation that is gone on with has grown too long.
+    pub(super) fn conversation_too_long(bytes_max: usize) -> Self {
+        let message = format!(
+            "the conversation so far has more than {bytes_max} bytes; begin another, or raise \
+             server.body_bytes_max"
+        );
+        let (status, code) = (StatusCode::BAD_REQUEST, "conversation_too_long");
+        let mut error = Self::new(status, INVALID_REQUEST, code, message);
+        error.body.param = Some("previous_response_id".to_owned());
+        error
+    }
+
+    /// Texts of this task are never kept.
+    pub(super) fn never_kept(task: &str) -> Self {
+        let message = format!(
+            "the texts of task {task} are restricted and never kept; send store = false, or leave \
+             it out"
+        );
+        let (status, code) = (StatusCode::BAD_REQUEST, "unsupported_parameter");
+        let mut error = Self::new(status, INVALID_REQUEST, code, message);
+        error.body.param = Some("store".to_owned());
+        error
+    }
+
+    /// There is no room for what this key wants kept.
+    pub(super) fn shelf_full(bytes_max: u64) -> Self {
+        let message = format!(
+            "what is kept for this key may have {bytes_max} bytes in all (server.keep_bytes_max); \
+             delete some of it first"
+        );
+        let (status, code) = (StatusCode::TOO_MANY_REQUESTS, "storage_full");
+        Self::new(status, "insufficient_quota", code, message).retry(Retry::Never)
+    }
+
+    /// A value of the query is wrong.
+    pub(super) fn wrong_query(name: &str, rule: &str) -> Self {
+        let (status, code) = (StatusCode::BAD_REQUEST, "invalid_value");
+        let mut error = Self::new(status, INVALID_REQUEST, code, rule);
+        error.body.param = Some(name.to_owned());
         error
     }
 
@@ -274,6 +346,13 @@ impl HttpError {
     pub(super) fn cause(&self) -> Option<&Cause> {
         self.cause.as_ref()
     }
+}
+
+/// The beginning of a name that a client gave.
+fn short(name: &str) -> String {
+    /// Longest name that is repeated, in characters.
+    const SHOWN: usize = 80;
+    name.chars().take(SHOWN).collect()
 }
 
 impl From<wire::fault::Fault> for HttpError {

@@ -35,7 +35,7 @@ pub(super) async fn ask(
                 true => Framing::Events,
                 false => Framing::Array,
             };
-            chat::answer(call, asked, Form::Google(framing)).await
+            chat::answer(call, asked, Form::Google(framing).into()).await
         }
         Method::CountTokens => {
             let body = body::read(&call.server, request).await?;

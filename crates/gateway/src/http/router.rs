@@ -10,7 +10,7 @@ use axum::{Extension, Router};
 use super::error::HttpError;
 use super::server::Server;
 use super::surface::{self, Read};
-use super::{admission, chat, count_tokens, exchange, google, models, probes};
+use super::{admission, chat, count_tokens, exchange, google, models, probes, responses};
 
 /// The routes with their layers. A layer stands above those that are added before it.
 pub(super) fn router(server: &Arc<Server>) -> Router {
@@ -18,7 +18,7 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
     let answering = Router::new()
         .route("/v1/chat/completions", speaks(surface::chat_completions))
         .route("/v1/completions", speaks(surface::completions))
-        .route("/v1/responses", speaks(surface::responses))
+        .route("/v1/responses", post(responses::create))
         .route("/v1/messages", speaks(surface::messages))
         .route("/v1/messages/count_tokens", post(count_tokens::count))
         // Google's clients speak of either version.
@@ -29,6 +29,11 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
         .route_layer(from_fn_with_state(layer(server), admission::place));
     let keyed = Router::new()
         .merge(answering)
+        .route(
+            "/v1/responses/{id}",
+            get(responses::one).delete(responses::delete),
+        )
+        .route("/v1/responses/{id}/input_items", get(responses::items))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{id}", get(models::one))
         .route("/v1beta/models", get(models::list))

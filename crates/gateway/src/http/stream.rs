@@ -15,7 +15,7 @@ use futures_util::stream::unfold;
 use wire::chat::{Form, StreamEncoder};
 use wire::google::generate::Framing;
 
-use super::chat::{accepted, head};
+use super::chat::{Reply, accepted, head};
 use super::error::HttpError;
 use super::exchange::Exchange;
 use super::facts::tell_tier;
@@ -29,7 +29,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(super) struct Stream {
     pending: Pending,
     exchange: Exchange,
-    form: Form,
+    reply: Reply,
     /// Who writes.
     tier: Option<TierName>,
     /// What the tier told before it showed anything: it may still fail, and another answer.
@@ -52,11 +52,11 @@ enum Next {
 
 impl Stream {
     /// A stream of the answer that is on its way.
-    pub(super) fn new(pending: Pending, exchange: Exchange, form: Form) -> Self {
+    pub(super) fn new(pending: Pending, exchange: Exchange, reply: Reply) -> Self {
         Self {
             pending,
             exchange,
-            form,
+            reply,
             tier: None,
             held: Vec::new(),
             encoder: None,
@@ -78,13 +78,11 @@ impl Stream {
                         break events;
                     }
                 }
-                Next::Silence => break waiting(&self.form).to_owned(),
-                Next::Done(done) => {
-                    match (*done).and_then(|answered| accepted(answered, &self.exchange.id)) {
-                        Ok((tier, completion)) => break self.end(tier, &completion),
-                        Err(error) => return self.refuse(error),
-                    }
-                }
+                Next::Silence => break waiting(&self.reply.form).to_owned(),
+                Next::Done(done) => match self.outcome(*done).await {
+                    Ok((tier, completion)) => break self.end(tier, &completion),
+                    Err(error) => return self.refuse(error),
+                },
             }
         };
         self.begin(first)
@@ -103,7 +101,7 @@ impl Stream {
         let headers = response.headers_mut();
         headers.insert(
             CONTENT_TYPE,
-            HeaderValue::from_static(content_type(&self.form)),
+            HeaderValue::from_static(content_type(&self.reply.form)),
         );
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         if let Some(facts) = self.exchange.facts().filter(|_| self.has_ended) {
@@ -136,16 +134,28 @@ impl Stream {
                         return events;
                     }
                 }
-                Next::Silence => return Some(waiting(&self.form).to_owned()),
+                Next::Silence => return Some(waiting(&self.reply.form).to_owned()),
                 Next::Done(done) => {
-                    let answer = (*done).and_then(|it| accepted(it, &self.exchange.id));
-                    return Some(match answer {
+                    return Some(match self.outcome(*done).await {
                         Ok((tier, completion)) => self.end(tier, &completion),
                         Err(error) => self.break_off(&error),
                     });
                 }
             }
         }
+    }
+
+    /// The answer, once it is kept where it is to be.
+    async fn outcome(
+        &self,
+        done: Result<Answered, HttpError>,
+    ) -> Result<(TierName, Completion), HttpError> {
+        let (tier, completion) = accepted(done?, &self.exchange.id)?;
+        if self.reply.keep.is_some() {
+            let head = head(&self.reply.form, &self.exchange.id, tier.as_str());
+            self.reply.encode(&head, &completion).await?;
+        }
+        Ok((tier, completion))
     }
 
     async fn next(&mut self) -> Next {
@@ -188,8 +198,8 @@ impl Stream {
             unreachable!("who writes is told before what is written")
         };
         let encoder = self.encoder.get_or_insert_with(|| {
-            let head = head(&self.form, &self.exchange.id, tier.as_str());
-            self.form.stream(head)
+            let head = head(&self.reply.form, &self.exchange.id, tier.as_str());
+            self.reply.form.stream(head)
         });
         let mut events = String::new();
         encoder.event(event, &mut events);
@@ -212,8 +222,8 @@ impl Stream {
         self.has_ended = true;
         // No end mark follows, so that nobody takes the answer for whole.
         let encoder = self.encoder.get_or_insert_with(|| {
-            let head = head(&self.form, &self.exchange.id, "");
-            self.form.stream(head)
+            let head = head(&self.reply.form, &self.exchange.id, "");
+            self.reply.form.stream(head)
         });
         let (told, status) = error.told();
         let mut events = String::new();
@@ -258,7 +268,7 @@ mod tests {
         let gone = CancellationToken::new();
         let pending = Pending::new(said, done, gone.clone().drop_guard());
         let form = Form::OpenAiChat(StreamUsage::NotAsked);
-        let stream = Stream::new(pending, Exchange::new(), form);
+        let stream = Stream::new(pending, Exchange::new(), form.into());
         let read = async {
             let response = stream.respond().await;
             let status = response.status();

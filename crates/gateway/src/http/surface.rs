@@ -2,8 +2,7 @@
 //! answer is written.
 
 use wire::chat::{ChatRequest, Form};
-use wire::fault::{Fault, FaultKind};
-use wire::openai::responses::Echo;
+use wire::fault::Fault;
 use wire::{anthropic, openai};
 
 /// Reads the request that a body holds, and how it is to be answered.
@@ -20,24 +19,6 @@ pub(super) fn chat_completions(body: &[u8]) -> Result<(ChatRequest, Form), Fault
 pub(super) fn completions(body: &[u8]) -> Result<(ChatRequest, Form), Fault> {
     let asked = openai::completions::parse_request(body)?;
     let form = Form::OpenAiCompletions(asked.stream_usage);
-    Ok((asked, form))
-}
-
-/// OpenAI's responses. None are kept, so that none can be gone on from.
-pub(super) fn responses(body: &[u8]) -> Result<(ChatRequest, Form), Fault> {
-    let asked = openai::responses::parse_request(body)?;
-    for field in ["previous_response_id", "conversation"] {
-        if asked.extra.field(field).is_some_and(|it| !it.is_null()) {
-            return Err(Fault {
-                kind: FaultKind::Unsupported,
-                path: field.to_owned(),
-                found: "no response is kept here".to_owned(),
-                rule: "send the whole conversation as input".to_owned(),
-                example: None,
-            });
-        }
-    }
-    let form = Form::OpenAiResponses(Echo::of(&asked));
     Ok((asked, form))
 }
 

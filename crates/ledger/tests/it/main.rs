@@ -13,6 +13,7 @@ mod decisions;
 mod dropped;
 mod full_disk;
 mod jobs;
+mod keeping;
 mod model;
 mod opening;
 mod place;

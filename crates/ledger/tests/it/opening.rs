@@ -61,7 +61,7 @@ async fn an_earlier_schema_is_brought_up_to_date_with_its_books() {
     let raw = Connection::open(place.file()).unwrap();
     // The first schema; its view of attempts was made anew since, and is made anew again.
     raw.execute_batch(
-        "DROP TABLE lessons; DROP TABLE audits; DROP TABLE monitors; DROP TABLE records;
+        "DROP TABLE kept; DROP TABLE kept_sizes; DROP TABLE lessons; DROP TABLE audits; DROP TABLE monitors; DROP TABLE records;
          PRAGMA user_version = 1",
     )
     .unwrap();

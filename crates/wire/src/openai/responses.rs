@@ -8,6 +8,7 @@ mod item;
 mod message;
 mod outward;
 mod request;
+mod state;
 mod stream;
 mod usage;
 
@@ -17,6 +18,7 @@ pub use echo::Echo;
 pub use encode::encode_completion;
 pub use outward::encode_request;
 pub use request::parse_request;
+pub use state::{Keeping, encode_deleted, going_on, input_items, output_items};
 pub use stream::StreamEncoder;
 
 use domain::Protocol;

@@ -7,6 +7,7 @@ mod anthropic;
 mod completions;
 mod embeddings;
 mod google;
+mod multipart;
 mod openai_chat;
 mod pairs;
 mod recorded;

@@ -4,6 +4,7 @@ mod answers;
 mod completions;
 mod engine;
 mod google;
+mod kept;
 mod keys;
 mod life;
 mod limits;

@@ -1,4 +1,4 @@
-//! OpenAI's responses: answers and streams; none is kept.
+//! OpenAI's responses: answers and streams; none is kept unless the config says so.
 
 use serde_json::{Value, json};
 
@@ -62,20 +62,5 @@ fn a_demanded_tool_is_called_by_any_vendor() {
         (&json!("function_call"), &json!("look_up"))
     );
     assert_eq!(call["arguments"], "{\"text\":\"Whose?\"}");
-    server.stop();
-}
-
-#[test]
-fn no_response_is_kept_to_go_on_from() {
-    let place = Workplace::new();
-    let server = Server::start(&place, &with(&["llama"], "", ""));
-    let request = and(says("tier:llama", "x"), "previous_response_id", "resp_1");
-    let response = server.post("/v1/responses", &request, "");
-    assert_eq!(
-        (response.status, response.code().as_str()),
-        (400, "unsupported_parameter")
-    );
-    assert_eq!(response.json()["error"]["param"], "previous_response_id");
-    assert_eq!(server.get("/v1/responses/resp_1").status, 404);
     server.stop();
 }

@@ -49,6 +49,13 @@ impl Echo {
         Self(fields)
     }
 
+    /// The same, of a response that is kept.
+    #[must_use]
+    pub fn kept(mut self) -> Self {
+        self.0.insert("store".to_owned(), true.into());
+        self
+    }
+
     /// The fields of an answer to it.
     pub(super) fn fields(&self) -> &Map<String, Value> {
         static NEUTRAL: LazyLock<Map<String, Value>> = LazyLock::new(|| as_map(&neutral()));
@@ -76,7 +83,7 @@ fn neutral() -> Fields<'static> {
         .with("parallel_tool_calls", true)
         .with("previous_response_id", Json::Null)
         .with("reasoning", none)
-        // Nothing is kept here, whatever the request says.
+        // Whoever keeps it says so.
         .with("store", false)
         .with("temperature", 1.0_f64)
         .with("text", text)
