@@ -6,6 +6,9 @@ mod live;
 pub(crate) use decision_json::StepJson;
 pub(crate) use live::{Live, Said};
 
+use std::fmt;
+use std::sync::Arc;
+
 use domain::{Completion, Picodollars, Prompt, TierName};
 use ledger::{
     Basis, Counterfactual, JobId, JobItem, LedgerError, NewAudit, NewRecord,
@@ -43,6 +46,35 @@ pub(crate) struct Item {
     pub(crate) ordinal: u64,
     pub(crate) document: String,
     pub(crate) gold: Option<String>,
+    /// How its result is written.
+    pub(crate) result: ItemResult,
+}
+
+/// How the result of a document is written.
+#[derive(Clone)]
+pub(crate) enum ItemResult {
+    /// As a line of a batch run's output.
+    Line,
+    /// As its client understands it.
+    By(Arc<dyn Fn(&Answered) -> String + Send + Sync>),
+}
+
+impl fmt::Debug for ItemResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Line => "Line",
+            Self::By(_) => "By",
+        })
+    }
+}
+
+impl Item {
+    fn write(&self, task: &ReadyTask, answered: &Answered) -> String {
+        match &self.result {
+            ItemResult::Line => ResultLine::of(task, self, answered).encode(),
+            ItemResult::By(write) => write(answered),
+        }
+    }
 }
 
 /// How a request ended, and why.
@@ -266,7 +298,7 @@ async fn record(
         job: item.job,
         ordinal: item.ordinal,
         document: item.document.clone(),
-        result: ResultLine::of(task, item, answered).encode(),
+        result: item.write(task, answered),
         status: answered.end.item_status(),
     });
     let outcome = LedgerOutcome {

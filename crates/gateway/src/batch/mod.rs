@@ -5,6 +5,7 @@
 //! output file is made from the job at the end, whole and in the order of the input.
 
 mod command;
+pub(crate) mod each;
 pub(crate) mod input;
 mod output;
 mod progress;

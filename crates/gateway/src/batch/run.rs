@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use ledger::{ItemCounts, JobId, JobItem, JobSpec, LedgerError, OpenedJob, Outcome, RequestId};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use ledger::{ItemCounts, JobId, JobItem, JobSpec, LedgerError, OpenedJob, RequestId};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::chat::RequestedGeneration;
 
+use super::each::{book_unanswered, each};
 use super::input::{Input, Row, Survey};
 use super::output;
 use super::progress::Progress;
 use super::result::ResultLine;
 use super::summary::Summary;
-use crate::answer::{self, Item, Request};
+use crate::answer::{self, Item, ItemResult, Request};
 use crate::app::App;
 use crate::clock;
 use crate::learn::stored::hex;
@@ -85,8 +85,16 @@ pub(crate) async fn run(
         job,
         progress: progress.clone(),
     };
-    let work = Work { desk, concurrency };
-    let worked = work.all(input, opened, stop).await;
+    let places = Arc::new(Semaphore::new(concurrency));
+    let rows = move |take: &mut dyn FnMut(Row) -> bool| {
+        let read = input.for_each(|row| opened.done.contains(row.ordinal) || take(row));
+        read.context("the input changed or broke while it was being worked on")
+    };
+    let work = |row| {
+        let desk = desk.clone();
+        async move { desk.document(row).await }
+    };
+    let worked = each(rows, &places, stop, work).await;
     progress.finish();
     let reader = app.ledger.reader()?;
     let stopped = stop.is_cancelled();
@@ -166,58 +174,6 @@ struct Desk {
     progress: Progress,
 }
 
-/// The documents of a run.
-struct Work {
-    desk: Desk,
-    concurrency: usize,
-}
-
-impl Work {
-    /// Works on every row that has no result yet.
-    async fn all(
-        &self,
-        input: Arc<Input>,
-        opened: OpenedJob,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<()> {
-        let (sender, mut rows) = mpsc::channel::<Row>(2 * self.concurrency);
-        let mut reader = JoinSet::new();
-        reader.spawn_blocking(move || {
-            input.for_each(|row| {
-                opened.done.contains(row.ordinal) || sender.blocking_send(row).is_ok()
-            })
-        });
-        let places = Arc::new(Semaphore::new(self.concurrency));
-        let mut documents = JoinSet::new();
-        loop {
-            let place = Arc::clone(&places).acquire_owned().await?;
-            while let Some(done) = documents.try_join_next() {
-                done??;
-            }
-            let row = tokio::select! {
-                biased;
-                () = stop.cancelled() => None,
-                row = rows.recv() => row,
-            };
-            let Some(row) = row else { break };
-            let desk = self.desk.clone();
-            documents.spawn(async move {
-                let done = desk.document(row).await;
-                drop(place);
-                done
-            });
-        }
-        drop(rows);
-        while let Some(done) = documents.join_next().await {
-            done??;
-        }
-        while let Some(read) = reader.join_next().await {
-            read?.context("the input changed or broke while it was being worked on")?;
-        }
-        Ok(())
-    }
-}
-
 impl Desk {
     /// One row's way to its stored result.
     async fn document(&self, row: Row) -> Result<(), LedgerError> {
@@ -227,6 +183,7 @@ impl Desk {
             ordinal: row.ordinal,
             document: row.id,
             gold: row.gold,
+            result: ItemResult::Line,
         };
         match row.text {
             Err(reason) => self.unreadable(id, &item, &reason).await,
@@ -252,33 +209,14 @@ impl Desk {
         item: &Item,
         reason: &str,
     ) -> Result<(), LedgerError> {
-        let decision = ledger::Decision {
-            verdict: ledger::Verdict::Failed,
-            confidence: None,
-            escalations: 0,
-            fallbacks: 0,
-            json: "{\"version\":1,\"steps\":[]}".to_owned(),
-            prompt_bytes: 0,
-            counterfactual: None,
+        let stored = JobItem {
+            job: item.job,
+            ordinal: item.ordinal,
+            document: item.document.clone(),
+            result: ResultLine::unreadable(&self.task, item, reason).encode(),
+            status: ledger::ItemStatus::Failed { retryable: false },
         };
-        let outcome = Outcome {
-            request,
-            at: clock::now(),
-            task: self.task.task.name.clone(),
-            decision,
-            resolutions: Vec::new(),
-            unpaid: Vec::new(),
-            item: Some(JobItem {
-                job: item.job,
-                ordinal: item.ordinal,
-                document: item.document.clone(),
-                result: ResultLine::unreadable(&self.task, item, reason).encode(),
-                status: ledger::ItemStatus::Failed { retryable: false },
-            }),
-            record: None,
-            audit: None,
-        };
-        self.app.ledger.record(outcome).await?;
+        book_unanswered(&self.app, self.task.task.name.clone(), request, stored).await?;
         self.progress.unreadable();
         Ok(())
     }

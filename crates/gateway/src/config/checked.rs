@@ -109,6 +109,8 @@ pub(crate) struct Server {
     pub(crate) direct_sensitivity: Sensitivity,
     /// How long and how much is kept for clients, where anything is.
     pub(crate) keeping: Option<Keeping>,
+    /// How many requests of batches are worked on at the same time.
+    pub(crate) batch_concurrency: usize,
 }
 
 /// How long and how much is kept for clients.

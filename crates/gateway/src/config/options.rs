@@ -103,6 +103,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("server.direct_sensitivity", Word(SENSITIVITIES), "what the texts of requests are that name a tier and no task", "\"internal\""),
     opt("server.keep_days", Count(0, 3_650), "for how many days responses, files and batches of clients are kept", "30"),
     opt("server.keep_bytes_max", Count(1 << 20, 1 << 40), "how many bytes are kept for one key", "1073741824"),
+    opt("server.batch_concurrency", Count(1, 10_000), "how many requests of batches are worked on at the same time", "8"),
 
     opt("prices", Table, "the price lists by name", "{}"),
     opt("prices.*", Table, "a price list in US dollars per million tokens", "{ input = \"0.25\", output = \"2.00\" }"),

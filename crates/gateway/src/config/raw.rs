@@ -93,6 +93,11 @@ pub(super) struct RawServer {
     ///
     /// Default: `1073741824`. Range: 1048576 to 1099511627776.
     pub(super) keep_bytes_max: Option<u64>,
+    /// How many requests of batches are worked on at the same time, beside those of clients that
+    /// wait.
+    ///
+    /// Default: `8`. Range: 1 to 10000.
+    pub(super) batch_concurrency: Option<u64>,
 }
 
 /// A section `[prices.NAME]`: what a vendor charges, in US dollars per million tokens. Amounts

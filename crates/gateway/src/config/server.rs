@@ -28,6 +28,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_>, raw: &RawServer) -> Server {
         auto: check_auto(checks, raw, &path.key("auto")),
         direct_sensitivity: check_direct_sensitivity(checks, raw, &path.key("direct_sensitivity")),
         keeping: check_keeping(checks, raw, &path),
+        batch_concurrency: checks.count(&path.key("batch_concurrency"), raw.batch_concurrency, 8),
     }
 }
 

@@ -158,15 +158,21 @@ pub(super) fn accepted(
     id: &RequestId,
 ) -> Result<(TierName, Completion), HttpError> {
     match answered.end {
-        End::Accepted {
-            tier, completion, ..
-        } => Ok((tier, completion)),
-        End::Review { .. } => Err(HttpError::needs_review(id)),
+        End::Accepted { tier, completion } => Ok((tier, completion)),
+        end => Err(refusal(&end, id).unwrap_or_else(HttpError::internal)),
+    }
+}
+
+/// Why there is no answer; `None` where there is one.
+pub(super) fn refusal(end: &End, id: &RequestId) -> Option<HttpError> {
+    match end {
+        End::Accepted { .. } => None,
+        End::Review { .. } => Some(HttpError::needs_review(id)),
         End::Failed {
             reason,
             retryable,
             fault,
-        } => Err(HttpError::failed(&reason, fault, retryable)),
+        } => Some(HttpError::failed(reason, *fault, *retryable)),
     }
 }
 

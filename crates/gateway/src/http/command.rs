@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
+use super::batches::desk::resume;
 use super::connection::Connections;
 use super::router::router;
 use super::server::Server;
@@ -62,7 +63,9 @@ async fn serve(config: Config, address: SocketAddr) -> anyhow::Result<()> {
     let beside = CancellationToken::new();
     work_beside(&app, &server, &beside);
     watch_pools(&app, &server, &beside);
+    resume(&server, &app);
     stopping.recv().await;
+    server.batches.stop();
     beside.cancel();
     complain("stopping; requests in work are finished, a second interrupt ends at once");
     tokio::select! {

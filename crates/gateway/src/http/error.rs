@@ -65,7 +65,7 @@ impl HttpError {
 
     /// No route has this path.
     pub(super) fn unknown_path() -> Self {
-        let message = "there is no such path; the API has /v1/chat/completions, /v1/messages, \
+        let message = "there is no such path; the API has /v1/chat/completions, /v1/responses, /v1/messages, \
                        /v1beta/models/MODEL:generateContent and /v1/models, and beside it /healthz, /readyz and /metrics";
         Self::new(
             StatusCode::NOT_FOUND,
@@ -225,6 +225,61 @@ impl HttpError {
         );
         let (status, code) = (StatusCode::TOO_MANY_REQUESTS, "storage_full");
         Self::new(status, "insufficient_quota", code, message).retry(Retry::Never)
+    }
+
+    /// The texts of a task are never kept, as a batch would.
+    pub(super) fn never_in_batches(task: &str) -> Self {
+        let message = format!(
+            "the texts of task {task} are restricted and never kept, and a batch's results are; ask \
+             one by one"
+        );
+        let (status, code) = (StatusCode::BAD_REQUEST, "unsupported_parameter");
+        let mut error = Self::new(status, INVALID_REQUEST, code, message);
+        error.body.param = Some("model".to_owned());
+        error
+    }
+
+    /// The body is no form with files.
+    pub(super) fn no_form() -> Self {
+        let message = "the body must be a form; send it as multipart/form-data with a boundary";
+        let (status, code) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
+        Self::new(status, INVALID_REQUEST, code, message)
+    }
+
+    /// The form can't be read.
+    pub(super) fn broken_form(fault: &str) -> Self {
+        let (status, code) = (StatusCode::BAD_REQUEST, "invalid_value");
+        Self::new(status, INVALID_REQUEST, code, fault)
+    }
+
+    /// A field of the request is wrong.
+    pub(super) fn wrong_field(name: &str, rule: &str) -> Self {
+        Self::wrong_query(name, rule)
+    }
+
+    /// A file can't be read or written.
+    pub(super) fn not_stored(cause: &str) -> Self {
+        let message = "the file could not be read or written; the server's log says why";
+        let (status, retry) = (StatusCode::INTERNAL_SERVER_ERROR, Retry::Never);
+        let cause = Some(Cause(format!("a client's file: {cause}")));
+        Self {
+            cause,
+            ..Self::new(status, SERVER, "not_stored", message).retry(retry)
+        }
+    }
+
+    /// As many batches are in work as may be.
+    pub(super) fn no_place_for_batch() -> Self {
+        let message = "the server works on as many batches as it may; try again when one is done";
+        let (status, retry) = (StatusCode::TOO_MANY_REQUESTS, Retry::AfterSeconds(LATER_S));
+        Self::new(status, RATE_LIMIT, "rate_limit_exceeded", message).retry(retry)
+    }
+
+    /// The batch has no results yet, or can't be deleted yet.
+    pub(super) fn batch_in_work() -> Self {
+        let message = "the batch has not ended; ask again when it has, or cancel it";
+        let (status, code) = (StatusCode::BAD_REQUEST, "batch_in_progress");
+        Self::new(status, INVALID_REQUEST, code, message)
     }
 
     /// A value of the query is wrong.

@@ -1,6 +1,6 @@
 //! What is kept for clients: whose it is, how long, and how it is found again.
 
-use ledger::{Kept, KeptKind, Ledger, LedgerError, Reader, Timestamp};
+use ledger::{Kept, KeptKind, KeptPage, Ledger, LedgerError, Reader, Timestamp};
 use serde_json::{Value, json};
 
 use super::error::HttpError;
@@ -38,6 +38,21 @@ impl Shelf {
     /// When the server keeps nothing.
     pub(super) fn open(app: &App, owner: &Owner) -> Result<Self, HttpError> {
         Self::of(app, owner).ok_or_else(HttpError::keeps_nothing)
+    }
+
+    /// How long and how much is kept.
+    pub(super) fn keeping(&self) -> Keeping {
+        self.keeping
+    }
+
+    /// Whose it is.
+    pub(super) fn owner(&self) -> &str {
+        &self.owner.0
+    }
+
+    /// The most that lies here, in bytes.
+    pub(super) fn bytes_max(&self) -> u64 {
+        self.keeping.bytes_max
     }
 
     /// When what comes here now is to be deleted.
@@ -96,6 +111,31 @@ impl Shelf {
         let (id, owner) = (id.to_owned(), self.owner.0.clone());
         self.read(move |reader| reader.kept(kind, &id, &owner))
             .await
+    }
+
+    /// A part of the list of what is kept.
+    ///
+    /// # Errors
+    /// 500 when the ledger can't be read.
+    ///
+    /// # Cancel safety
+    /// Nothing changes when it is dropped.
+    pub(super) async fn page(
+        &self,
+        kind: KeptKind,
+        asked: &Asked,
+    ) -> Result<Page<Kept>, HttpError> {
+        let page = KeptPage {
+            owner: self.owner.0.clone(),
+            after: asked.after.clone(),
+            before: asked.before.clone(),
+            newest_first: asked.newest_first,
+            most: u32::try_from(asked.limit + 1).unwrap_or(u32::MAX),
+        };
+        let found = self
+            .read(move |reader| reader.kept_page(kind, &page))
+            .await?;
+        Ok(Page::cut(found, asked.limit))
     }
 
     /// Deletes what is kept under a name.
@@ -222,6 +262,16 @@ impl<T> Page<T> {
         let has_more = items.len() > limit;
         items.truncate(limit);
         Self { items, has_more }
+    }
+}
+
+impl<T> Page<T> {
+    /// The same list with each item told so.
+    pub(super) fn map(&self, tell: impl Fn(&T) -> Value) -> Page<Value> {
+        Page {
+            items: self.items.iter().map(tell).collect(),
+            has_more: self.has_more,
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 //! the client's protocol.
 
 mod admission;
+mod batches;
 mod body;
 mod call;
 mod chat;
@@ -16,6 +17,8 @@ mod count_tokens;
 mod error;
 mod exchange;
 mod facts;
+mod file_folder;
+mod files;
 mod google;
 mod keep;
 mod models;

@@ -7,10 +7,11 @@ use axum::routing::MethodRouter;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 
+use super::batches::{anthropic, openai};
 use super::error::HttpError;
 use super::server::Server;
 use super::surface::{self, Read};
-use super::{admission, chat, count_tokens, exchange, google, models, probes, responses};
+use super::{admission, chat, count_tokens, exchange, files, google, models, probes, responses};
 
 /// The routes with their layers. A layer stands above those that are added before it.
 pub(super) fn router(server: &Arc<Server>) -> Router {
@@ -20,6 +21,11 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
         .route("/v1/completions", speaks(surface::completions))
         .route("/v1/responses", post(responses::create))
         .route("/v1/messages", speaks(surface::messages))
+        .route("/v1/batches", get(openai::list).post(openai::create))
+        .route(
+            "/v1/messages/batches",
+            get(anthropic::list).post(anthropic::create),
+        )
         .route("/v1/messages/count_tokens", post(count_tokens::count))
         // Google's clients speak of either version.
         .route("/v1beta/models/{id}", post(google::ask))
@@ -34,6 +40,17 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
             get(responses::one).delete(responses::delete),
         )
         .route("/v1/responses/{id}/input_items", get(responses::items))
+        .route("/v1/files", get(files::list).post(files::upload))
+        .route("/v1/files/{id}", get(files::one).delete(files::delete))
+        .route("/v1/files/{id}/content", get(files::content))
+        .route("/v1/batches/{id}", get(openai::one))
+        .route("/v1/batches/{id}/cancel", post(openai::cancel))
+        .route(
+            "/v1/messages/batches/{id}",
+            get(anthropic::one).delete(anthropic::delete),
+        )
+        .route("/v1/messages/batches/{id}/cancel", post(anthropic::cancel))
+        .route("/v1/messages/batches/{id}/results", get(anthropic::results))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{id}", get(models::one))
         .route("/v1beta/models", get(models::list))

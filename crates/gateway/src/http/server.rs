@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::admission::Keys;
+use super::batches::desk::Desk;
 use super::error::HttpError;
 use crate::app::App;
 use crate::clock;
@@ -26,6 +27,8 @@ pub(super) struct Server {
     pub(super) body_timeout: Duration,
     /// When it started, in seconds since 1970.
     pub(super) started_s: u64,
+    /// The batches in work.
+    pub(super) batches: Arc<Desk>,
     /// The requests in work.
     pub(super) work: TaskTracker,
     /// Cuts them off.
@@ -43,6 +46,7 @@ impl Server {
             body_bytes_max: settings.body_bytes_max,
             body_timeout: settings.body_timeout,
             started_s: now_s(),
+            batches: Arc::new(Desk::new(settings.batch_concurrency)),
             work: TaskTracker::new(),
             cut: CancellationToken::new(),
             app: OnceLock::new(),

@@ -1,6 +1,7 @@
 //! `tiergate serve`.
 
 mod answers;
+mod batches;
 mod completions;
 mod engine;
 mod google;
