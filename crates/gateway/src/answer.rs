@@ -14,17 +14,18 @@ use ledger::{
     Basis, Counterfactual, JobId, JobItem, LedgerError, NewAudit, NewRecord,
     Outcome as LedgerOutcome, RequestId, Timestamp, Verdict,
 };
-use routing::cascade::{Decision, Outcome, Step};
-use wire::chat::{Extra, RequestedGeneration};
+use routing::cascade::{Decision, Outcome, Rule, Rung, Step};
+use wire::chat::{Delivery, Extra, RequestedGeneration};
 
 use crate::agreement::canonical;
 use crate::app::App;
 use crate::audit::choice::Choice;
 use crate::batch::result::ResultLine;
+use crate::certificate::Extent;
 use crate::clock;
-use crate::ready::{ReadyTask, decide};
-use crate::records::content::{Content, text_of};
-use crate::tier::{Asked, Bill, Fault, Question, TierAnswer, TierFailure};
+use crate::ready::{ReadyTask, Rules, decide};
+use crate::records::content::{Decided, text_of};
+use crate::tier::{Asked, Bill, Early, Fault, Question, TierAnswer, TierFailure};
 
 /// What is to be answered.
 #[derive(Debug)]
@@ -126,15 +127,16 @@ pub(crate) async fn answer(
     let _in_flight = app.metrics.in_flight();
     let mut asked: Vec<(usize, Asked)> = Vec::new();
     let mut outcomes: Vec<Outcome> = Vec::new();
-    let cascade = task.cascade_for(&request.generation);
+    let delivery = live.map_or(Delivery::Whole, |_| Delivery::Streamed);
+    let (rules, cascade) = task.rules_for(&request.generation, delivery);
     let decision = loop {
         let decision = decide(cascade, &outcomes);
         let Step::Ask { rung } = decision.step else {
             break decision;
         };
-        let came = ask(app, task, request, rung, live).await;
+        let came = ask(app, (task, rules), request, rung, live).await;
         let broke_off = came.result.is_err() && live.is_some_and(Live::has_begun);
-        outcomes.push(outcome_of(&came));
+        outcomes.push(outcome_of(&came, rules.extent));
         asked.push((rung, came));
         if broke_off {
             // Another tier's text can't follow the part that the reader has seen.
@@ -146,9 +148,15 @@ pub(crate) async fn answer(
         .map(|(_, a)| a.elapsed.as_secs_f64() * 1e3)
         .collect();
     let at = clock::now();
-    let watch = task.watch.as_ref();
+    let watch = rules.watch.as_ref();
     let choice = watch.and_then(|watch| watch.draw(&request.id, &decision));
-    let kept = Content::record(task, &request.prompt, (&decision, &asked, choice), at);
+    let decided = Decided {
+        rules,
+        decision: &decision,
+        asked: &asked,
+        choice,
+    };
+    let kept = decided.record(task, &request.prompt, at);
     let (end, bill) = conclude(&decision, asked);
     let counterfactual = task.counterfactual(app, &request.prompt, &end, bill.cost);
     let cost = bill.cost;
@@ -159,7 +167,7 @@ pub(crate) async fn answer(
         cost,
         counterfactual,
     };
-    let audit = answered.audit(task, request, (choice, at));
+    let audit = answered.audit((task, rules), request, (choice, at));
     let books = Books {
         at,
         bill,
@@ -173,15 +181,20 @@ pub(crate) async fn answer(
 
 async fn ask(
     app: &App,
-    task: &ReadyTask,
+    (task, rules): (&ReadyTask, &Rules),
     request: &Request,
     rung: usize,
     live: Option<&Live>,
 ) -> Asked {
     let generation = request.generation.or(&task.generation);
-    let tier = &task.cascade.rungs()[rung].tier;
+    let Rung { tier, rule, .. } = &rules.cascade.rungs()[rung];
     // A label is shown when it is known to be one, and other text when it is sure to be accepted.
-    let live = live.filter(|_| task.accepts_always(rung) && task.task.labels.is_none());
+    let early = match (rules.extent, *rule) {
+        (Extent::First(tokens), Rule::Threshold(threshold)) => Some(Early { tokens, threshold }),
+        _ => None,
+    };
+    let is_shown = early.is_some() || *rule == Rule::Always;
+    let live = live.filter(|_| is_shown && task.task.labels.is_none());
     if let Some(live) = live {
         live.asks(tier).await;
     }
@@ -193,18 +206,17 @@ async fn ask(
         generation: &generation,
         extra: request.extra.as_ref(),
         live,
+        early,
     };
     app.tiers[tier].ask(question).await
 }
 
-fn outcome_of(asked: &Asked) -> Outcome {
+fn outcome_of(asked: &Asked, extent: Extent) -> Outcome {
+    let confidence = |evidence| extent.confidence(evidence);
     match &asked.result {
         Ok(answer) => Outcome::Answered {
             label: answer.label,
-            confidence: answer
-                .evidence
-                .as_ref()
-                .map(routing::evidence::Evidence::confidence),
+            confidence: answer.evidence.as_ref().map(confidence),
         },
         Err(failure) => Outcome::Failed {
             reason: failure.reason.clone(),
@@ -233,6 +245,8 @@ fn conclude(decision: &Decision, asked: Vec<(usize, Asked)>) -> (End, Bill) {
         Step::Review { suggestion } => Some(End::Review {
             suggestion: suggestion
                 .and_then(&mut answer_at)
+                // The beginning of an answer helps nobody.
+                .filter(|answer| answer.is_whole)
                 .map(|answer| answer.completion),
         }),
         Step::Fail { .. } | Step::Ask { .. } => None,
@@ -339,11 +353,11 @@ impl Answered {
     /// The audit of an accepted answer whose lot fell so.
     fn audit(
         &self,
-        task: &ReadyTask,
+        (task, rules): (&ReadyTask, &Rules),
         request: &Request,
         (choice, at): (Option<Choice>, Timestamp),
     ) -> Option<NewAudit> {
-        let (End::Accepted { completion, .. }, Some(watch)) = (&self.end, &task.watch) else {
+        let (End::Accepted { completion, .. }, Some(watch)) = (&self.end, &rules.watch) else {
             return None;
         };
         let text = || text_of(task, &request.prompt);

@@ -10,12 +10,12 @@ use ledger::{Forgetting, Ledger};
 use tokio::sync::Notify;
 
 use crate::audit::{self, Watch};
-use crate::certificate::{self, Circumstances, Standing};
+use crate::certificate::{self, Circumstances, Extent, Standing};
 use crate::clock;
 use crate::config::{self, Config, TaskConfig};
 use crate::learn;
 use crate::metrics::Metrics;
-use crate::ready::ReadyTask;
+use crate::ready::{Proven, ReadyTask};
 use crate::simulation::Simulation;
 use crate::tier::Tier;
 use crate::tier::connect;
@@ -94,8 +94,14 @@ impl App {
 
     fn warn_of_certificates(&self) {
         for (name, task) in &self.tasks {
-            if let Some(warning) = task.standing.warning(&self.config, name) {
+            if let Some(warning) = task.rules.standing.warning(&self.config, name) {
                 tracing::warn!("{warning}");
+            }
+            if let Some(early) = &task.early
+                && !matches!(early.standing, Standing::Certified(_))
+            {
+                let why = early.standing.in_words();
+                tracing::warn!(task.id = %name, why, "no streamed answer is shown early");
             }
         }
     }
@@ -137,9 +143,8 @@ impl App {
                 student: learned.as_ref().and_then(|l| l.student.as_ref()),
                 tiers: Some(&tiers),
             };
-            let standing = Standing::of(task, &circumstances);
-            let standing = watched(&config, task, standing, &ledger).await?;
-            let task = ReadyTask::new(&config, task, learned, standing);
+            let proven = proven(task, &circumstances, &ledger).await?;
+            let task = ReadyTask::new(&config, task, learned, proven);
             ready.insert(name.clone(), Arc::new(task));
         }
         let app = Self {
@@ -158,10 +163,11 @@ impl App {
     /// Shows in the metrics how the watched certificates stand.
     async fn note_monitors(&self) -> anyhow::Result<()> {
         for task in self.tasks.values() {
-            if let Some(watch) = &task.watch
-                && let Some(monitored) = self.ledger.monitor(watch.certificate.clone()).await?
-            {
-                audit::work::note(self, task, watch, &monitored);
+            for watch in task.all_rules().filter_map(|rules| rules.watch.as_ref()) {
+                let monitored = self.ledger.monitor(watch.certificate.clone()).await?;
+                if let Some(monitored) = monitored {
+                    audit::work::note(self, task, &monitored);
+                }
             }
         }
         Ok(())
@@ -198,15 +204,39 @@ impl App {
     }
 }
 
+/// What is proven of a task now, and how that is watched from now on.
+///
+/// # Errors
+/// When the folder's key or the ledger can't be read or written.
+pub(crate) async fn proven(
+    task: &TaskConfig,
+    circumstances: &Circumstances<'_>,
+    ledger: &Ledger,
+) -> anyhow::Result<Proven> {
+    let whole = Standing::of(task, circumstances, Extent::Whole);
+    let early = task.early_tokens.map(Extent::First);
+    let early = early.map(|extent| Standing::of(task, circumstances, extent));
+    let id = |standing: &Standing| standing.certificate().map(certificate::id);
+    let both = (id(&whole), early.as_ref().and_then(id));
+    let config = circumstances.config;
+    Ok(Proven {
+        whole: watched(config, task, (whole, both.1), ledger).await?,
+        early: match early {
+            Some(early) => Some(watched(config, task, (early, both.0), ledger).await?),
+            None => None,
+        },
+    })
+}
+
 /// A task's standing in the light of what its certificate's audits have shown, and how it is
-/// watched from now on.
+/// watched from now on, beside another of the task's certificates.
 ///
 /// # Errors
 /// When the folder's key or the ledger can't be read or written.
 pub(crate) async fn watched(
     config: &Config,
     task: &TaskConfig,
-    standing: Standing,
+    (standing, beside): (Standing, Option<String>),
     ledger: &Ledger,
 ) -> anyhow::Result<(Standing, Option<Watch>)> {
     let Some(certificate) = standing.certificate() else {
@@ -216,7 +246,7 @@ pub(crate) async fn watched(
     let monitored = match &watch {
         Some(watch) => Some(
             ledger
-                .open_monitor(watch.beginning()?, clock::now())
+                .open_monitor(watch.beginning(beside)?, clock::now())
                 .await?,
         ),
         // Once revoked it stays so, also where nobody watches any more.

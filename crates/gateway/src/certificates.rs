@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::app::ledger_file;
 use crate::audit::estimate::{Estimate, estimate};
 use crate::audit::watch::{Picture, picture};
-use crate::certificate::{self, Circumstances, Reference, Standing};
+use crate::certificate::{self, Circumstances, Extent, Reference, Standing};
 use crate::cli::ConfigArgs;
 use crate::clock::date_of;
 use crate::config::{self, Config};
@@ -28,6 +28,7 @@ pub(crate) struct CertificatesArgs {
 /// What is known of a task's certificate.
 struct Report {
     task: TaskName,
+    extent: Extent,
     standing: Standing,
     /// Its own monitor, and those of the task's earlier certificates.
     watched: Option<Watched>,
@@ -78,21 +79,26 @@ pub(crate) fn command(args: &CertificatesArgs) -> anyhow::Result<ExitCode> {
 pub(crate) fn standings(
     config: &Config,
     reader: Option<&Reader>,
-) -> anyhow::Result<Vec<(TaskName, Standing)>> {
+) -> anyhow::Result<Vec<(TaskName, Extent, Standing)>> {
     let circumstances = Circumstances {
         config,
         student: None,
         tiers: None,
     };
     let mut standings = Vec::new();
-    for (name, task) in &config.tasks {
-        if task.target.is_some() {
-            let standing = Standing::of(task, &circumstances);
+    for (name, task) in config
+        .tasks
+        .iter()
+        .filter(|(_, task)| task.target.is_some())
+    {
+        let early = task.early_tokens.map(Extent::First);
+        for extent in [Some(Extent::Whole), early].into_iter().flatten() {
+            let standing = Standing::of(task, &circumstances, extent);
             let monitored = match (standing.certificate().map(certificate::id), reader) {
                 (Some(id), Some(reader)) => reader.monitor(&id)?,
                 _ => None,
             };
-            standings.push((name.clone(), standing.watched(monitored.as_ref())));
+            standings.push((name.clone(), extent, standing.watched(monitored.as_ref())));
         }
     }
     Ok(standings)
@@ -103,22 +109,25 @@ fn reports(config: &Config, reader: Option<&Reader>) -> anyhow::Result<Vec<Repor
         .map(Reader::monitors)
         .transpose()?
         .unwrap_or_default();
-    let demanded = |(_, standing): &(TaskName, Standing)| !matches!(standing, Standing::Estimated);
+    let mut standings = standings(config, reader)?;
+    standings.retain(|(_, _, standing)| !matches!(standing, Standing::Estimated));
+    let id = |standing: &Standing| standing.certificate().map(certificate::id);
+    let standing_now: Vec<String> = standings.iter().filter_map(|(.., it)| id(it)).collect();
     let mut reports = Vec::new();
-    for (task, standing) in standings(config, reader)?.into_iter().filter(demanded) {
-        let own = standing.certificate().map(certificate::id);
+    for (task, extent, standing) in standings {
+        let own = id(&standing);
         let (mut watched, mut earlier) = (None, Vec::new());
         for monitored in monitors.iter().filter(|it| it.task == task) {
             let Some(reader) = reader else { continue };
-            let is_own = own.as_ref() == Some(&monitored.certificate);
-            let seen = Watched::read(reader, monitored.clone())?;
-            match is_own {
-                true => watched = Some(seen),
-                false => earlier.push(seen),
+            if own.as_ref() == Some(&monitored.certificate) {
+                watched = Some(Watched::read(reader, monitored.clone())?);
+            } else if extent == Extent::Whole && !standing_now.contains(&monitored.certificate) {
+                earlier.push(Watched::read(reader, monitored.clone())?);
             }
         }
         reports.push(Report {
             task,
+            extent,
             standing,
             watched,
             earlier,
@@ -202,6 +211,10 @@ impl Report {
         });
         json!({
             "task": self.task.as_str(),
+            "early_tokens": match self.extent {
+                Extent::Whole => None,
+                Extent::First(tokens) => Some(tokens),
+            },
             "standing": self.standing.word(),
             "in_words": self.standing.in_words(),
             "certificate": certificate,
@@ -226,7 +239,8 @@ fn tell(reports: &[Report]) {
     ];
     let mut table = figures(&header);
     for report in reports {
-        let mut row = vec![report.task.to_string(), report.standing.word().to_owned()];
+        let name = report.extent.name(&report.task);
+        let mut row = vec![name, report.standing.word().to_owned()];
         match &report.watched {
             Some(watched) => row.extend(cells(watched)),
             None => row.extend(vec!["–".to_owned(); header.len() - 2]),
@@ -237,7 +251,7 @@ fn tell(reports: &[Report]) {
     for report in reports {
         say(format_args!(
             "{}: {}.",
-            report.task,
+            report.extent.name(&report.task),
             report.standing.in_words()
         ));
         match &report.watched {

@@ -8,7 +8,7 @@ use ledger::{Balance, Purpose, Reader, SpendLine, TaskDecisions, TimeRange, Time
 use serde_json::{Value, json};
 
 use crate::app::ledger_file;
-use crate::certificate::Standing;
+use crate::certificate::{Extent, Standing};
 use crate::certificates::standings;
 use crate::cli::LedgerArgs;
 use crate::clock::{date_of, midnight};
@@ -21,7 +21,7 @@ struct Spend {
     decisions: Vec<TaskDecisions>,
     balances: Vec<Balance>,
     /// Where the thresholds of tasks with a target come from.
-    standings: Vec<(TaskName, Standing)>,
+    standings: Vec<(TaskName, Extent, Standing)>,
 }
 
 /// Shows the ledger.
@@ -205,7 +205,8 @@ impl Spend {
                 thousands(estimated)
             ));
         }
-        for (task, standing) in &self.standings {
+        for (task, extent, standing) in &self.standings {
+            let task = extent.name(task);
             notes.push(format!("{task}: {}.", standing.in_words()));
         }
         let over: u64 = self.lines.iter().map(|line| line.over_hold).sum();
@@ -280,7 +281,7 @@ impl Spend {
     }
 }
 
-fn thresholds_json((task, standing): &(TaskName, Standing)) -> Value {
+fn thresholds_json((task, extent, standing): &(TaskName, Extent, Standing)) -> Value {
     let certificate = standing.certificate().map(|certificate| {
         json!({
             "made": certificate.made.to_string(),
@@ -290,7 +291,7 @@ fn thresholds_json((task, standing): &(TaskName, Standing)) -> Value {
         })
     });
     json!({
-        "task": task.as_str(),
+        "task": extent.name(task),
         "thresholds": standing.word(),
         "certificate": certificate,
     })

@@ -323,14 +323,14 @@ pub(crate) fn lapse_one(
     Ok(books.execute(&sql, params![task.as_str(), request.0])? as u64)
 }
 
-/// Gives up what waits for another certificate of the task than this one.
+/// Gives up what waits for another certificate of the task than this one and that beside it.
 pub(crate) fn lapse_others(
     books: &Books<'_>,
     task: &TaskName,
-    certificate: &str,
+    (certificate, beside): (&str, Option<&str>),
 ) -> Result<u64, Fault> {
-    let sql = format!("{LAPSE} task = ?1 AND certificate <> ?2");
-    Ok(books.execute(&sql, params![task.as_str(), certificate])? as u64)
+    let sql = format!("{LAPSE} task = ?1 AND certificate <> ?2 AND certificate IS NOT ?3");
+    Ok(books.execute(&sql, params![task.as_str(), certificate, beside])? as u64)
 }
 
 fn unknown(request: &RequestId) -> Fault {

@@ -274,7 +274,8 @@ impl Ledger {
         self.call(
             (new, at),
             |books, (new, at)| {
-                audits::lapse_others(books, &new.task, &new.certificate)?;
+                let standing = (new.certificate.as_str(), new.beside.as_deref());
+                audits::lapse_others(books, &new.task, standing)?;
                 monitors::open(books, new, *at)
             },
             |_, monitored| monitored,

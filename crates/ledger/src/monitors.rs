@@ -33,6 +33,9 @@ pub struct NewMonitor {
     pub certificate: String,
     /// The certificate's task.
     pub task: TaskName,
+    /// Another certificate of the task that stands beside it. What waits to be audited under any
+    /// other is given up.
+    pub beside: Option<String>,
     /// What is known before the first audit.
     pub state: String,
 }
@@ -100,6 +103,7 @@ pub(crate) fn open(books: &Books<'_>, new: &NewMonitor, at: Timestamp) -> Result
         certificate,
         task,
         state,
+        beside: _,
     } = new;
     let row = params![certificate, task.as_str(), at.unix_ms(), state];
     books.execute(OPEN, row)?;

@@ -101,7 +101,7 @@ impl Session {
         while writing.goes_on() {
             self.logits()?;
             let next = writing.write(&model, self.last_logits(), self.tokens())?;
-            let piece = writing.piece();
+            let (piece, _) = writing.piece();
             if !piece.is_empty() && on_text(piece).is_break() {
                 writing.stop();
                 break;
@@ -123,6 +123,8 @@ pub(crate) struct Writing {
     stream: TextStream,
     text: HeldText,
     generated: Generated,
+    /// How many of its log-probabilities were given with a piece.
+    told: usize,
     ended: bool,
     /// Most tokens that can be read.
     context_tokens: usize,
@@ -157,6 +159,7 @@ impl Writing {
                 alternatives: Vec::new(),
                 finish: FinishReason::Length,
             },
+            told: 0,
             ended: false,
             context_tokens: model.config().context_tokens,
         })
@@ -223,9 +226,15 @@ impl Writing {
         constrained.map_or(Ok(false), |it| it.push(token))
     }
 
-    /// The text that was not given before and that no stop text can take back any more.
-    pub(crate) fn piece(&mut self) -> &str {
-        self.text.give()
+    /// The text that was not given before and that no stop text can take back any more, and where
+    /// there is some, the log-probabilities of the tokens chosen since the last.
+    pub(crate) fn piece(&mut self) -> (&str, &[f64]) {
+        let text = self.text.give();
+        let from = self.told;
+        if !text.is_empty() {
+            self.told = self.generated.log_probabilities.len();
+        }
+        (text, &self.generated.log_probabilities[from..self.told])
     }
 
     /// Ends it by the caller's wish, if it has not ended by itself.

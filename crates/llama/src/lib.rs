@@ -59,8 +59,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub use cancel::Cancel;
 pub use chat_template::{ChatMessage, ChatTemplate, Role};
 pub use engine::{
-    Answer, Answered, Engine, EngineOptions, EngineStats, Event, Outcome, Refused, Request, Tenant,
-    Work,
+    Answer, Answered, Engine, EngineOptions, EngineStats, Event, Outcome, Piece, Refused, Request,
+    Tenant, Work,
 };
 pub use error::{MemoryNeed, ModelError, Place, RequestError};
 pub use generate::{FinishReason, Generated, GenerationOptions};

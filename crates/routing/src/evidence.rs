@@ -32,6 +32,8 @@ impl Evidence {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenLogProbabilities {
     mean: f64,
+    /// As they were written; (n_tokens).
+    in_order: Vec<f64>,
     /// Ascending; (n_tokens).
     sorted: Vec<f64>,
 }
@@ -63,11 +65,35 @@ impl TokenLogProbabilities {
         if let Some(index) = log_probabilities.iter().position(fault) {
             return Err(TokensError::NotALogProbability(index));
         }
-        let mut sorted: Vec<f64> = log_probabilities.iter().map(|x| x.min(0.0)).collect();
-        // In the order of the text, before sorting: the sum's order is part of its value.
-        let mean = sorted.iter().sum::<f64>() / sorted.len() as f64;
+        Ok(Self::checked(
+            log_probabilities.iter().map(|x| x.min(0.0)).collect(),
+        ))
+    }
+
+    fn checked(in_order: Vec<f64>) -> Self {
+        // In the order of the text, not the sorted one: the sum's order is part of its value.
+        let mean = in_order.iter().sum::<f64>() / in_order.len() as f64;
+        let mut sorted = in_order.clone();
         sorted.sort_by(f64::total_cmp);
-        Ok(Self { mean, sorted })
+        Self {
+            mean,
+            in_order,
+            sorted,
+        }
+    }
+
+    /// What was known when so many tokens were written; all of it where there are no more.
+    ///
+    /// # Panics
+    /// When `tokens` is zero.
+    #[must_use]
+    pub fn first(&self, tokens: usize) -> Self {
+        assert!(
+            tokens > 0,
+            "nothing is known of an answer before its first token"
+        );
+        let end = tokens.min(self.in_order.len());
+        Self::checked(self.in_order[..end].to_vec())
     }
 
     /// The mean log-probability of a token.
@@ -130,6 +156,10 @@ mod tests {
                 (0..=10).map(|tenth| tokens.quantile(f64::from(tenth) / 10.0)).collect();
             prop_assert!(quantiles.windows(2).all(|pair| pair[0] <= pair[1]));
             prop_assert_eq!(tokens.len(), logs.len());
+            for n in 1..=logs.len() + 1 {
+                let known = &logs[..n.min(logs.len())];
+                prop_assert_eq!(tokens.first(n), TokenLogProbabilities::new(known).unwrap());
+            }
             let confidence = Evidence::Tokens(tokens).confidence();
             prop_assert!((0.0..=1.0).contains(&confidence));
         }

@@ -98,12 +98,14 @@ impl Watch {
         }))
     }
 
-    /// The monitor as it is before the first audit.
-    pub(crate) fn beginning(&self) -> anyhow::Result<NewMonitor> {
+    /// The monitor as it is before the first audit, beside that of another of the task's
+    /// certificates.
+    pub(crate) fn beginning(&self, beside: Option<String>) -> anyhow::Result<NewMonitor> {
         let monitor = Monitor::new(self.goal, self.lot.share)?;
         Ok(NewMonitor {
             certificate: self.certificate.clone(),
             task: self.task.clone(),
+            beside,
             state: encode(self.goal, monitor.state()),
         })
     }

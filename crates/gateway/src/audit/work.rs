@@ -10,7 +10,7 @@ use ledger::{AuditEnd, AuditOutcome, DueAudit, Forgetting, LedgerError, Monitore
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Watch, watch};
+use super::watch;
 use crate::agreement::canonical;
 use crate::app::App;
 use crate::clock;
@@ -100,7 +100,8 @@ impl Auditor {
     fn watched(&self) -> Vec<(TaskName, Arc<ReadyTask>)> {
         let tasks = self.app.tasks.keys();
         let tasks = tasks.filter_map(|name| Some((name.clone(), self.app.task(name)?)));
-        tasks.filter(|(_, task)| task.watch.is_some()).collect()
+        let is_watched = |task: &ReadyTask| task.all_rules().any(|rules| rules.watch.is_some());
+        tasks.filter(|(_, task)| is_watched(task)).collect()
     }
 
     /// Works on some audits; how many there were.
@@ -108,11 +109,13 @@ impl Auditor {
         let watched = self.watched();
         let ledger = &self.app.ledger;
         for (_, task) in &watched {
-            // Another process may have booked the audit that revoked it.
-            if let Some(watch) = task.watch.as_ref().filter(|watch| !watch.is_revoked())
-                && let Some(monitored) = ledger.monitor(watch.certificate.clone()).await?
-            {
-                note(&self.app, task, watch, &monitored);
+            for watch in task.all_rules().filter_map(|rules| rules.watch.as_ref()) {
+                // Another process may have booked the audit that revoked it.
+                if !watch.is_revoked()
+                    && let Some(monitored) = ledger.monitor(watch.certificate.clone()).await?
+                {
+                    note(&self.app, task, &monitored);
+                }
             }
         }
         if watched.is_empty() {
@@ -131,9 +134,6 @@ impl Auditor {
         let Some(task) = self.app.task(&due.task) else {
             return Ok(());
         };
-        let Some(watch) = &task.watch else {
-            return Ok(());
-        };
         let (outcome, bill) = self.ask(&due).await;
         self.app.metrics.audit_cost(due.task.as_str(), bill.cost);
         let end = AuditEnd {
@@ -145,7 +145,7 @@ impl Auditor {
         };
         let moved = self.app.ledger.end_audit(end, watch::advance()).await?;
         if let Some(monitored) = moved {
-            note(&self.app, &task, watch, &monitored);
+            note(&self.app, &task, &monitored);
         }
         Ok(())
     }
@@ -165,6 +165,7 @@ impl Auditor {
             generation: &alone.generation,
             extra: None,
             live: None,
+            early: None,
         };
         let asked = tier.ask(question).await;
         let outcome = match asked.result {
@@ -229,8 +230,16 @@ fn later(tries: u32) -> Timestamp {
 }
 
 /// Takes note of how a monitor stands: from a revocation on, everything is passed on.
-pub(crate) fn note(app: &App, task: &ReadyTask, watch: &Watch, monitored: &Monitored) {
-    let name = task.task.name.as_str();
+pub(crate) fn note(app: &App, task: &ReadyTask, monitored: &Monitored) {
+    let watched = task.all_rules().find_map(|rules| {
+        let watch = rules.watch.as_ref()?;
+        (watch.certificate == monitored.certificate).then_some((rules, watch))
+    });
+    let Some((rules, watch)) = watched else {
+        // Another certificate stands in its place by now.
+        return;
+    };
+    let name = &rules.extent.name(&task.task.name);
     match watch::picture(monitored) {
         Ok(picture) => {
             app.metrics.watched(name, &picture);

@@ -54,7 +54,7 @@ pub(crate) fn command(args: &RunArgs) -> anyhow::Result<ExitCode> {
         let app = Arc::new(app);
         let task = Arc::clone(&app.tasks[&name]);
         let batch = Batch {
-            fingerprint: task.standing.fingerprint(fingerprint),
+            fingerprint: task.rules.standing.fingerprint(fingerprint),
             task,
             input,
             output: args.output.clone(),
@@ -63,7 +63,7 @@ pub(crate) fn command(args: &RunArgs) -> anyhow::Result<ExitCode> {
             title: name.to_string(),
         };
         if !args.json {
-            complain(format_args!("{name}: {}", batch.task.rules()));
+            complain(format_args!("{name}: {}", batch.task.rules.in_words()));
         }
         let summary = run_and_audit(&app, batch, &stop).await;
         app.close().await?;

@@ -34,7 +34,7 @@ impl Progress {
         bar.set_prefix(title);
         bar.set_position(already);
         bar.reset_eta();
-        let rungs = task.cascade.rungs().iter();
+        let rungs = task.rules.cascade.rungs().iter();
         let outside = rungs.filter(|rung| rung.kind.zone() == Zone::Outside);
         let outside = Arc::new(outside.map(|rung| rung.tier.clone()).collect());
         let progress = Self {

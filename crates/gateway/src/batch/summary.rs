@@ -128,7 +128,7 @@ impl Summary {
             let (right, known) = tallies.fold((0, 0), |(r, k), t| (r + t.right, k + t.known));
             (known > 0).then(|| right as f64 / known as f64)
         };
-        let rungs = task.cascade.rungs();
+        let rungs = task.rules.cascade.rungs();
         let inside = || rungs.iter().filter(|rung| rung.kind.zone() == Zone::Inside);
         let accuracy_in_house = accuracy(&mut inside().map(|rung| of(&rung.tier)));
         let accuracy_all = accuracy(&mut tallies.values());
@@ -160,7 +160,7 @@ impl Summary {
     fn empty(task: &ReadyTask) -> Self {
         Self {
             task: task.task.name.to_string(),
-            thresholds: task.standing_now(),
+            thresholds: task.rules.standing_now(),
             rows: 0,
             already: 0,
             answered: 0,

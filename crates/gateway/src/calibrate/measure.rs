@@ -7,6 +7,8 @@
 //! decides which documents reach it, and was found on other records, so those that are left of
 //! its own part are a fair sample of them.
 
+use std::collections::HashMap;
+
 use domain::{TierKind, TierName};
 use routing::certificate::{Goal, Proof};
 use routing::random::Random;
@@ -18,7 +20,7 @@ use super::ladder::Ladder;
 use super::records::{RIGHT, Sample};
 use crate::agreement::Expected;
 use crate::app::App;
-use crate::certificate::{MissProof, TierProof, certifiable};
+use crate::certificate::{Extent, MissProof, TierProof, certifiable};
 use crate::config::TaskConfig;
 use crate::learn::asking::{Answer, Given};
 use crate::learn::{self, asking};
@@ -67,7 +69,12 @@ impl MeasuredTier {
     }
 }
 
-/// Asks the tiers one after the other, the student being this one, and certifies each.
+/// What tiers have answered to records in free text, by tier and record, so that nobody is asked
+/// twice where several things are proven.
+pub(super) type Told = HashMap<(TierName, usize), Option<Given>>;
+
+/// Asks the tiers one after the other, the student being this one, and certifies each for answers
+/// of which so much decides.
 ///
 /// # Errors
 /// When a tier answers none of the records.
@@ -75,7 +82,8 @@ pub(super) async fn measure(
     app: &App,
     (task, student): (&TaskConfig, Option<&Student>),
     sample: &Sample,
-    goal: Goal,
+    (goal, extent): (Goal, Extent),
+    told: &mut Told,
 ) -> anyhow::Result<Measured> {
     let names = certifiable(&app.config, task);
     let claims = Claims::new(goal, &task.max_missed, names.len())?;
@@ -87,7 +95,19 @@ pub(super) async fn measure(
     let mut kept = vec![None; sample.records.len()];
     let mut tiers = Vec::new();
     for (index, tier) in names.into_iter().enumerate() {
-        let answers = ask(app, (task, student), &tier, sample, &left).await?;
+        let answers = match &sample.expected {
+            None => {
+                let texts = texts(sample, &left);
+                let answers = asking::inside_with(app, (task, student), &tier, texts).await?;
+                let answers = left.iter().zip(answers);
+                let given = answers.filter_map(|(&record, answer)| Some((record, answer?)));
+                given.collect()
+            }
+            Some(expected) => {
+                listen(app, (task, &tier), sample, &left, told).await?;
+                judged(task, (&tier, extent), (expected, &left), told)
+            }
+        };
         let ladder = ladder.as_ref().filter(|_| index == 0);
         let own = |record: &usize| ladder.is_some() || parts[*record] == index - on_all;
         let records: Vec<usize> = (0..parts.len()).filter(own).collect();
@@ -144,51 +164,52 @@ fn parts(n_records: usize, n_parts: usize) -> Vec<usize> {
     parts
 }
 
-/// A tier's answers to the records that are left. A record that it fails on goes on, as it would
-/// in production.
-async fn ask(
+fn texts<'a>(sample: &'a Sample, records: &'a [usize]) -> impl ExactSizeIterator<Item = &'a str> {
+    let text = |&record: &usize| sample.records[record].text.as_str();
+    records.iter().map(text)
+}
+
+/// Has a tier answer, in free text, the records that it has not answered yet. A record that it
+/// fails on goes on, as it would in production.
+async fn listen(
     app: &App,
-    who: (&TaskConfig, Option<&Student>),
-    name: &TierName,
+    (task, tier): (&TaskConfig, &TierName),
     sample: &Sample,
     left: &[usize],
-) -> anyhow::Result<Vec<(usize, Answer)>> {
-    let texts = left
-        .iter()
-        .map(|&record| sample.records[record].text.as_str());
-    let answers = match &sample.expected {
-        None => asking::inside_with(app, who, name, texts).await?,
-        Some(expected) => {
-            let given = asking::given(who.0, (name, &app.tiers[name]), texts).await?;
-            let expected = left.iter().map(|&record| &expected[record]);
-            judged(who.0, name, expected.zip(given))
-        }
-    };
-    let answered = left.iter().zip(answers);
-    Ok(answered
-        .filter_map(|(&record, answer)| Some((record, answer?)))
-        .collect())
+    told: &mut Told,
+) -> anyhow::Result<()> {
+    let mut open = left.to_vec();
+    open.retain(|&record| !told.contains_key(&(tier.clone(), record)));
+    if !open.is_empty() {
+        let texts = texts(sample, &open);
+        let given = asking::given(task, (tier, &app.tiers[tier]), texts).await?;
+        let given = open.iter().zip(given);
+        told.extend(given.map(|(&record, given)| ((tier.clone(), record), given)));
+    }
+    Ok(())
 }
 
 /// Free answers as labels: that of [`RIGHT`], or another. What nobody has judged counts as wrong,
 /// which can make a claim too careful and never too bold.
-fn judged<'a>(
+fn judged(
     task: &TaskConfig,
-    tier: &TierName,
-    given: impl Iterator<Item = (&'a Expected, Option<Given>)>,
-) -> Vec<Option<Answer>> {
+    (tier, extent): (&TierName, Extent),
+    (expected, left): (&[Expected], &[usize]),
+    told: &Told,
+) -> Vec<(usize, Answer)> {
     let kind = task.task.kind;
     let mut unknown = 0;
-    let answer = |(expected, given): (&Expected, Option<Given>)| {
-        let given = given?;
-        let agrees = expected.agrees(kind, tier, &given.text);
+    let answer = |&record: &usize| {
+        let given = told.get(&(tier.clone(), record))?.as_ref()?;
+        let agrees = expected[record].agrees(kind, tier, &given.text);
         unknown += usize::from(agrees.is_none());
-        Some(Answer {
+        let answer = Answer {
             label: RIGHT + usize::from(agrees != Some(true)),
-            confidence: given.evidence.confidence(),
-        })
+            confidence: extent.confidence(&given.evidence),
+        };
+        Some((record, answer))
     };
-    let answers = given.map(answer).collect();
+    let answers = left.iter().filter_map(answer).collect();
     if unknown > 0 {
         tracing::warn!(
             tier.id = %tier,

@@ -24,12 +24,12 @@ use domain::{TaskName, TierName};
 use routing::certificate::Goal;
 use routing::student::Student;
 
-use self::measure::{Measured, measure};
+use self::measure::{Measured, Told, measure};
 use self::records::Sample;
 use self::report::Report;
 use crate::app::App;
 use crate::certificate::{
-    self, Certificate, Circumstances, Reference, certifiable, may_be_reference,
+    self, Certificate, Circumstances, Extent, Reference, certifiable, may_be_reference,
 };
 use crate::cli::CalibrateArgs;
 use crate::config::{self, Config, TaskConfig};
@@ -57,15 +57,22 @@ pub(crate) fn command(args: &CalibrateArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     let report = runtime.block_on(calibrate(args, config, &name, (goal, reference)))?;
-    if let Some(file) = &args.report {
-        replace(file, page::render(&report)?.as_bytes())?;
-    }
     if args.json {
         say(serde_json::to_string_pretty(&report)?);
-    } else {
-        say(&report);
+    }
+    for report in std::iter::once(&report).chain(report.early.as_deref()) {
+        if !args.json {
+            say(report);
+        }
         if let Some(file) = &args.report {
-            say(format_args!("report: {}", file.display()));
+            let file = match report.early_tokens {
+                None => file.clone(),
+                Some(_) => file.with_extension("early.html"),
+            };
+            replace(&file, page::render(report)?.as_bytes())?;
+            if !args.json {
+                say(format_args!("report: {}", file.display()));
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -88,25 +95,44 @@ async fn calibrate(
     let task = &app.config.tasks[name];
     let sample = Sample::new(&app, task, read, &reference).await?;
     let ready = &app.tasks[name];
-    if args.from_audits && reference == Reference::Gold && ready.standing.certificate().is_none() {
+    if args.from_audits
+        && reference == Reference::Gold
+        && ready.rules.standing.certificate().is_none()
+    {
         bail!(
             "audits by persons tell of the answers that were kept, and whoever gave them has \
              changed since: {}; give labelled --records",
-            ready.standing.in_words()
+            ready.rules.standing.in_words()
         );
     }
     let student = ready.student.as_ref();
-    let measured = measure(&app, (task, student), &sample, goal).await?;
-    let certificate = certified(&app, (&sample, student), &measured, (goal, reference))?;
     let folder = &app.config.certificates;
-    let public_key = certificate::write(folder, &certificate)?;
-    let report = Report::new(&app, &certificate, &sample, &measured);
+    let mut told = Told::new();
+    let mut report = async |extent| -> anyhow::Result<Report> {
+        let what = (goal, extent);
+        let measured = measure(&app, (task, student), &sample, what, &mut told).await?;
+        let proven = certified(
+            &app,
+            (&sample, student),
+            &measured,
+            (what, reference.clone()),
+        )?;
+        let public_key = certificate::write(folder, &proven)?;
+        Ok(Report {
+            certificate: certificate::path(folder, name, extent)
+                .display()
+                .to_string(),
+            public_key,
+            ..Report::new(&app, &proven, &sample, &measured)
+        })
+    };
+    let whole = report(Extent::Whole).await?;
+    let early = match task.early_tokens {
+        Some(tokens) => Some(Box::new(report(Extent::First(tokens)).await?)),
+        None => None,
+    };
     app.close().await?;
-    Ok(Report {
-        certificate: certificate::path(folder, name).display().to_string(),
-        public_key,
-        ..report
-    })
+    Ok(Report { early, ..whole })
 }
 
 /// What the task's target wants proven.
@@ -155,7 +181,7 @@ fn certified(
     app: &App,
     (sample, student): (&Sample, Option<&Student>),
     measured: &Measured,
-    (goal, reference): (Goal, Reference),
+    ((goal, extent), reference): ((Goal, Extent), Reference),
 ) -> anyhow::Result<Certificate> {
     let task = &app.config.tasks[&sample.task];
     let circumstances = Circumstances {
@@ -165,6 +191,7 @@ fn certified(
     };
     Ok(Certificate {
         task: sample.task.clone(),
+        extent,
         made: now_to_the_second(),
         goal,
         max_missed: max_missed(task, sample),
@@ -175,7 +202,7 @@ fn certified(
             .iter()
             .map(measure::MeasuredTier::proof)
             .collect(),
-        provenance: certificate::now(task, &circumstances, &reference)?,
+        provenance: certificate::now(task, &circumstances, (&reference, extent))?,
         reference,
     })
 }

@@ -9,12 +9,14 @@ use super::curves::{
 use super::measure::{Kept, Measured, MeasuredTier};
 use super::records::Sample;
 use crate::app::App;
-use crate::certificate::{Certificate, MissProof, Reference, TierProof, meaning};
+use crate::certificate::{Certificate, Extent, MissProof, Reference, TierProof, meaning};
 
 /// All that is said about a certificate.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) task: String,
+    /// How many tokens of a streamed answer decide, where it is not the whole answer.
+    pub(super) early_tokens: Option<usize>,
     /// RFC 3339, in UTC.
     pub(super) made: String,
     /// The claim, in a sentence.
@@ -53,6 +55,9 @@ pub(super) struct Report {
     /// The file.
     pub(super) certificate: String,
     pub(super) public_key: String,
+    /// What is proven of streamed answers whose beginning decides, where the task has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) early: Option<Box<Report>>,
 }
 
 /// One tier's part.
@@ -142,6 +147,10 @@ impl Report {
         let provenance = certificate.provenance.parts.iter();
         Self {
             task: certificate.task.to_string(),
+            early_tokens: match certificate.extent {
+                Extent::Whole => None,
+                Extent::First(tokens) => Some(tokens),
+            },
             made: certificate.made.to_string(),
             statement: certificate.statement(),
             certified: certificate.proves_something(),
@@ -181,6 +190,7 @@ impl Report {
                 .collect(),
             certificate: String::new(),
             public_key: String::new(),
+            early: None,
         }
     }
 }

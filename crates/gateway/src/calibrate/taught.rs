@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use domain::Picodollars;
 use routing::student::Student;
 
-use super::measure::measure;
+use super::measure::{Told, measure};
 use super::records::{Sample, labels};
 use super::{certified, goal};
 use crate::app::App;
-use crate::certificate::{Certificate, Reference};
+use crate::certificate::{Certificate, Extent, Reference};
 use crate::config::TaskConfig;
 use crate::learn::Labelled;
 use crate::learn::asking;
@@ -47,10 +47,12 @@ pub(crate) async fn prove(
         known: Some(known),
     };
     let goal = goal(&app.config, name)?;
-    let measured = measure(app, (task, Some(student)), &sample, goal).await?;
+    let what = (goal, Extent::Whole);
+    let told = &mut Told::new();
+    let measured = measure(app, (task, Some(student)), &sample, what, told).await?;
     let kept = measured.kept.iter().flatten().count();
     Ok(Proven {
-        certificate: certified(app, (&sample, Some(student)), &measured, (goal, reference))?,
+        certificate: certified(app, (&sample, Some(student)), &measured, (what, reference))?,
         share_kept: kept as f64 / sample.records.len().max(1) as f64,
         sample,
     })

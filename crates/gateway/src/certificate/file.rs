@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::signing::SigningKey;
-use super::{Certificate, MissProof, Reference, TierProof, path};
+use super::{Certificate, Extent, MissProof, Reference, TierProof, path};
 use crate::learn::stored::{hex, replace};
 
 /// Raised when the meaning of the file changes.
@@ -49,6 +49,9 @@ struct CertificateFile {
 struct ClaimJson {
     version: u32,
     task: String,
+    /// How many tokens of an answer decide, where it is not the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    early_tokens: Option<usize>,
     /// RFC 3339, in UTC.
     made: String,
     statement: String,
@@ -103,12 +106,17 @@ struct StartJson {
     delta: f64,
 }
 
-/// The certificate of a task in a folder, if it was signed with the folder's key.
+/// The certificate of a task in a folder, if it was signed with the folder's key and is about
+/// answers of which so much decides.
 ///
 /// # Errors
 /// When there is none, or it can't be relied on.
-pub(crate) fn read(folder: &Path, task: &TaskName) -> Result<Certificate, CertificateFault> {
-    let text = match std::fs::read_to_string(path(folder, task)) {
+pub(crate) fn read(
+    folder: &Path,
+    task: &TaskName,
+    extent: Extent,
+) -> Result<Certificate, CertificateFault> {
+    let text = match std::fs::read_to_string(path(folder, task, extent)) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(CertificateFault::None);
@@ -132,6 +140,11 @@ pub(crate) fn read(folder: &Path, task: &TaskName) -> Result<Certificate, Certif
         let fault = "it is of another task or of another version of the program";
         return Err(unreadable(fault.to_owned()));
     }
+    // A change of the number is told as every other change of circumstances.
+    if file.claim.early_tokens.is_some() != (extent != Extent::Whole) {
+        let fault = "it was proven of answers of which another part decides";
+        return Err(unreadable(fault.to_owned()));
+    }
     certificate(file.claim).map_err(|fault| unreadable(format!("{fault:#}")))
 }
 
@@ -141,7 +154,12 @@ pub(crate) fn read(folder: &Path, task: &TaskName) -> Result<Certificate, Certif
 /// When the key can't be made or a file can't be written.
 pub(crate) fn write(folder: &Path, certificate: &Certificate) -> anyhow::Result<String> {
     let text = encode(folder, certificate)?;
-    replace(&path(folder, &certificate.task), text.as_bytes())?;
+    let path = path(folder, &certificate.task, certificate.extent);
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("the folder {} can't be made", folder.display()))?;
+    }
+    replace(&path, text.as_bytes())?;
     Ok(SigningKey::open_or_make(folder)?.public())
 }
 
@@ -209,6 +227,10 @@ fn claim(certificate: &Certificate) -> ClaimJson {
     ClaimJson {
         version: VERSION,
         task: certificate.task.to_string(),
+        early_tokens: match certificate.extent {
+            Extent::Whole => None,
+            Extent::First(tokens) => Some(tokens),
+        },
         made: certificate.made.to_string(),
         statement: certificate.statement(),
         max_error: certificate.goal.alpha(),
@@ -287,6 +309,7 @@ fn certificate(claim: ClaimJson) -> anyhow::Result<Certificate> {
     };
     Ok(Certificate {
         task: TaskName::new(&claim.task)?,
+        extent: claim.early_tokens.map_or(Extent::Whole, Extent::First),
         made: claim.made.parse()?,
         goal: Goal::new(claim.max_error, claim.delta)?,
         reference: match claim.reference {
@@ -315,6 +338,7 @@ mod tests {
     fn made(threshold: f64) -> Certificate {
         Certificate {
             task: TaskName::new("letters").unwrap(),
+            extent: Extent::Whole,
             made: "2026-11-23T10:00:00Z".parse().unwrap(),
             goal: Goal::new(0.02, 0.05).unwrap(),
             reference: Reference::Gold,
@@ -359,7 +383,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let written = made(threshold);
             write(folder.path(), &written).unwrap();
-            let read = read(folder.path(), &written.task).unwrap();
+            let read = read(folder.path(), &written.task, Extent::Whole).unwrap();
             let bits = |c: &Certificate| c.tiers[0].proof.threshold.unwrap().to_bits();
             prop_assert_eq!(bits(&read), bits(&written));
             prop_assert_eq!(bytes(&claim(&read)), bytes(&claim(&written)));
@@ -371,11 +395,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let task = TaskName::new("letters").unwrap();
         assert!(matches!(
-            read(folder.path(), &task),
+            read(folder.path(), &task, Extent::Whole),
             Err(CertificateFault::None)
         ));
         write(folder.path(), &made(0.75)).unwrap();
-        let file = path(folder.path(), &task);
+        let file = path(folder.path(), &task, Extent::Whole);
         let good = std::fs::read_to_string(&file).unwrap();
         for (part, other) in [
             ("0.75", "0.70"),
@@ -385,24 +409,50 @@ mod tests {
         ] {
             assert!(good.contains(part), "{part}");
             std::fs::write(&file, good.replace(part, other)).unwrap();
-            let fault = read(folder.path(), &task).unwrap_err();
+            let fault = read(folder.path(), &task, Extent::Whole).unwrap_err();
             assert!(matches!(fault, CertificateFault::Forged), "{part}: {fault}");
         }
         std::fs::write(&file, &good[..good.len() / 2]).unwrap();
-        let fault = read(folder.path(), &task).unwrap_err();
+        let fault = read(folder.path(), &task, Extent::Whole).unwrap_err();
         assert!(matches!(fault, CertificateFault::Unreadable(_)), "{fault}");
 
         // Space between the values is no part of the claim.
         std::fs::write(&file, good.replace("  ", " ")).unwrap();
-        assert!(read(folder.path(), &task).is_ok());
+        assert!(read(folder.path(), &task, Extent::Whole).is_ok());
         // A certificate under another task's name, and one of another folder.
         let other = TaskName::new("notes").unwrap();
-        std::fs::copy(&file, path(folder.path(), &other)).unwrap();
-        assert!(read(folder.path(), &other).is_err());
+        std::fs::copy(&file, path(folder.path(), &other, Extent::Whole)).unwrap();
+        assert!(read(folder.path(), &other, Extent::Whole).is_err());
         let elsewhere = tempfile::tempdir().unwrap();
         write(elsewhere.path(), &made(0.5)).unwrap();
-        std::fs::copy(&file, path(elsewhere.path(), &task)).unwrap();
-        let fault = read(elsewhere.path(), &task).unwrap_err();
+        std::fs::copy(&file, path(elsewhere.path(), &task, Extent::Whole)).unwrap();
+        let fault = read(elsewhere.path(), &task, Extent::Whole).unwrap_err();
         assert!(matches!(fault, CertificateFault::Stranger), "{fault}");
+    }
+
+    #[test]
+    fn what_is_proven_of_whole_answers_says_nothing_of_their_beginnings() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = made(0.75);
+        let early = Certificate {
+            extent: Extent::First(16),
+            ..made(0.5)
+        };
+        for certificate in [&whole, &early] {
+            write(folder.path(), certificate).unwrap();
+        }
+        let task = &whole.task;
+        let of = |extent| read(folder.path(), task, extent).map(|read| read.extent);
+        assert_eq!(of(Extent::Whole).unwrap(), Extent::Whole);
+        assert_eq!(of(Extent::First(16)).unwrap(), Extent::First(16));
+        let file = |extent| path(folder.path(), task, extent);
+        let (a, b) = (file(Extent::Whole), file(Extent::First(16)));
+        let kept = std::fs::read(&a).unwrap();
+        std::fs::copy(&b, &a).unwrap();
+        std::fs::write(&b, kept).unwrap();
+        for extent in [Extent::Whole, Extent::First(16)] {
+            let fault = of(extent).unwrap_err().to_string();
+            assert!(fault.contains("another part decides"), "{fault}");
+        }
     }
 }

@@ -4,12 +4,11 @@
 //! One that can't be read, was not signed with the data folder's key, or depends on something
 //! that has changed since, is void: then nothing is kept that was not proven.
 
+mod extent;
 mod file;
 mod provenance;
 mod signing;
 mod weights;
-
-use std::path::PathBuf;
 
 use domain::{TaskName, TierKind, TierName};
 use ledger::Monitored;
@@ -21,6 +20,7 @@ use crate::clock::date_of;
 use crate::config::{Config, TaskConfig};
 use crate::terminal::{count, percent_short};
 
+pub(crate) use self::extent::{Extent, path};
 pub(crate) use self::file::{audit_key, encode, id, read, write};
 pub(crate) use self::provenance::{Circumstances, may_be_reference, meaning, now};
 pub(crate) use self::weights::sha256 as weights_sha256;
@@ -38,6 +38,8 @@ pub(crate) enum Reference {
 #[derive(Debug, Clone)]
 pub(crate) struct Certificate {
     pub(crate) task: TaskName,
+    /// How much of an answer decides.
+    pub(crate) extent: Extent,
     pub(crate) made: jiff::Timestamp,
     /// At most this share of what the tiers keep is wrong, but for this probability.
     pub(crate) goal: Goal,
@@ -135,8 +137,14 @@ impl Certificate {
                 " and at most {share} of the documents that are {label} are kept as something else,"
             )
         });
+        let keeps = match self.extent {
+            Extent::Whole => "keeps".to_owned(),
+            Extent::First(tokens) => {
+                format!("keeps after {tokens} tokens of a streamed answer")
+            }
+        };
         format!(
-            "With {} confidence, at most {} of the answers that {} keeps {than},{} as long as \
+            "With {} confidence, at most {} of the answers that {} {keeps} {than},{} as long as \
              documents come as the {} records did and nothing listed under provenance changes.",
             percent_short(self.confidence()),
             percent_short(self.goal.alpha()),
@@ -192,8 +200,8 @@ pub(crate) enum Standing {
 }
 
 impl Standing {
-    /// What holds for a task now.
-    pub(crate) fn of(task: &TaskConfig, circumstances: &Circumstances<'_>) -> Self {
+    /// What holds for a task now, where so much of an answer decides.
+    pub(crate) fn of(task: &TaskConfig, circumstances: &Circumstances<'_>, extent: Extent) -> Self {
         let Some(target) = task.target else {
             return Self::Stated;
         };
@@ -201,11 +209,11 @@ impl Standing {
             return Self::Estimated;
         }
         let name = &task.task.name;
-        let certificate = match read(&circumstances.config.certificates, name) {
+        let certificate = match read(&circumstances.config.certificates, name, extent) {
             Ok(certificate) => certificate,
             Err(fault) => return Self::Unproven(fault.to_string()),
         };
-        let now = match now(task, circumstances, &certificate.reference) {
+        let now = match now(task, circumstances, (&certificate.reference, extent)) {
             Ok(now) => now,
             Err(fault) => return Self::Unproven(format!("it can't be checked: {fault:#}")),
         };
@@ -350,9 +358,4 @@ pub(crate) fn certifiable(config: &Config, task: &TaskConfig) -> Vec<TierName> {
         .filter(|tier| matches!(kind(tier), TierKind::Student | TierKind::Local))
         .cloned()
         .collect()
-}
-
-/// The file of a task's certificate.
-pub(crate) fn path(folder: &std::path::Path, task: &TaskName) -> PathBuf {
-    folder.join(format!("{task}.json"))
 }

@@ -8,7 +8,7 @@ use routing::certificate::Provenance;
 use routing::student::Student;
 use sha2::{Digest as _, Sha256};
 
-use super::{Reference, certifiable, weights};
+use super::{Extent, Reference, certifiable, weights};
 use crate::config::{self, Config, TaskConfig};
 use crate::learn::stored::hex;
 use crate::tier::Tier;
@@ -42,7 +42,7 @@ impl Circumstances<'_> {
 pub(crate) fn now(
     task: &TaskConfig,
     circumstances: &Circumstances<'_>,
-    reference: &Reference,
+    (reference, extent): (&Reference, Extent),
 ) -> anyhow::Result<Provenance> {
     let config = circumstances.config;
     let mut parts = BTreeMap::new();
@@ -61,6 +61,12 @@ pub(crate) fn now(
         let (tokens, temperature) = (task.max_completion_tokens.0, task.temperature);
         let writing = format!("at most {tokens} tokens, temperature {temperature}");
         part("writing".to_owned(), writing);
+    }
+    if let Extent::First(tokens) = extent {
+        part(
+            "decided".to_owned(),
+            format!("on the first {tokens} tokens"),
+        );
     }
     part("reference".to_owned(), reference_now(config, reference));
     let tiers = certifiable(config, task);
@@ -102,6 +108,7 @@ pub(crate) fn meaning(part: &str) -> &'static str {
         "labels" => "the labels with their definitions (SHA-256)",
         "target" => "what was asked to be proven",
         "writing" => "how answers in free text are written",
+        "decided" => "how much of an answer decides whether it is kept",
         "reference" => "what the answers were compared with",
         "tiers" => "the tiers that it is about, in the order in which they are asked",
         _ if part.ends_with(".model") => "the model's weights (SHA-256 of its file)",

@@ -264,6 +264,9 @@ pub(crate) struct TaskConfig {
     /// How many new right answers make a lesson for the student; `None` where it doesn't go on
     /// learning. Only with a student, a certificate and records that are kept.
     pub(crate) learn_every: Option<u64>,
+    /// After how many tokens, at least one, it is decided whether a streamed answer is kept; `None`
+    /// where it is on the whole. Only with a certificate and without labels.
+    pub(crate) early_tokens: Option<usize>,
     /// Indices of the labels that call for attention; some but not all of them for a task of
     /// kind flag, otherwise empty.
     pub(crate) flagged: Vec<usize>,

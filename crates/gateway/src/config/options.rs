@@ -80,6 +80,8 @@ const PROTOCOLS: &[&str] = &["openai", "openai-responses", "anthropic", "google"
 const KEY_HEADERS: &[&str] = &["authorization", "api-key", "x-api-key", "x-goog-api-key"];
 /// Names of the times for which a budget holds.
 const WINDOWS: &[&str] = &["day", "month", "total"];
+/// Names of the moments from which a streamed answer is shown that might be passed on.
+const STREAMS: &[&str] = &["whole", "early"];
 /// The longest time limit of a connection, in seconds.
 const HOUR: f64 = 3_600.0;
 /// The longest time limit of an answer, in seconds.
@@ -174,6 +176,8 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("tasks.*.learn", Table, "whether the student goes on learning", "{ online = true }"),
     opt("tasks.*.learn.online", Switch, "whether the student is taught anew while it works", "true"),
     opt("tasks.*.learn.every", Count(10, 1_000_000), "how many new right answers make a lesson", "200"),
+    opt("tasks.*.stream", Word(STREAMS), "when a streamed answer that might be passed on is shown", "\"early\""),
+    opt("tasks.*.early_tokens", Count(1, 1_000), "after how many tokens of a streamed answer it is decided whether it is kept", "16"),
     opt("tasks.*.max_completion_tokens", Count(1, 1_000_000), "the most tokens that may be written for one document", "1024"),
     opt("tasks.*.temperature", Number(0.0, 2.0), "the sampling temperature", "0"),
     opt("tasks.*.text_field", Text, "the field or column of a document's text", "\"text\""),

@@ -298,6 +298,18 @@ pub(super) struct RawTask {
     pub(super) audit: Option<RawAudit>,
     /// Whether the task's student goes on learning from what becomes known while it works.
     pub(super) learn: Option<RawLearn>,
+    /// When the text of a tier that might still pass a document on is shown to who asked for a
+    /// stream: `whole`, when it is complete and accepted, or `early`, as soon as its first tokens
+    /// are accepted. `early` has a certificate of its own, which `tiergate calibrate` makes
+    /// beside the other; without a valid one it is as `whole`. For tasks without labels whose
+    /// `target` has a `confidence`.
+    ///
+    /// Default: `"whole"`.
+    pub(super) stream: Option<String>,
+    /// With `stream = "early"`: after how many tokens it is decided.
+    ///
+    /// Default: `16`. Range: 1 to 1000.
+    pub(super) early_tokens: Option<u64>,
     /// The most tokens that a tier may write for one document; for models that reason it
     /// includes the reasoning. The money held for a paid attempt is computed from it.
     ///

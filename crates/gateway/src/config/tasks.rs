@@ -5,6 +5,7 @@ mod audit;
 mod labels;
 mod learn;
 mod records;
+mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,6 +94,7 @@ fn check_task(
     let keep_days = records::check_keep(checks, &draft);
     let audit = audit::check(checks, &draft);
     let learn_every = learn::check(checks, &draft);
+    let early_tokens = stream::check(checks, &draft);
     Some(TaskConfig {
         task: Task {
             name: name.ok()?,
@@ -110,6 +112,7 @@ fn check_task(
         keep_days,
         audit,
         learn_every,
+        early_tokens,
         flagged,
         max_completion_tokens: CompletionTokens(u64::try_from(most).unwrap_or(u64::MAX)),
         temperature: temperature.unwrap_or(0.0) as f32,

@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
-use llama::{ChatMessage, FinishReason, Role, Sampling};
+use llama::{ChatMessage, FinishReason, Piece, Role, Sampling};
 
 use super::codec::{Decoder, Encoder, Malformed};
 
@@ -110,7 +110,7 @@ pub(super) enum FromWorker {
     /// The model can't be loaded.
     Unloadable(String),
     /// A piece of a request's text.
-    Text(u64, String),
+    Text(u64, Piece),
     /// Nothing more comes of the request.
     End(u64, End),
 }
@@ -382,7 +382,8 @@ impl Message for FromWorker {
             Self::Text(id, piece) => {
                 to.byte(2);
                 to.number(*id);
-                to.text(piece);
+                to.text(&piece.text);
+                to.list(&piece.log_probabilities, |to, x| to.float(*x));
             }
             Self::End(id, end) => {
                 to.byte(3);
@@ -400,7 +401,14 @@ impl Message for FromWorker {
                 lacking: from.list(8, Decoder::text)?,
             }),
             1 => Ok(Self::Unloadable(from.text()?)),
-            2 => Ok(Self::Text(from.number()?, from.text()?)),
+            2 => {
+                let id = from.number()?;
+                let piece = Piece {
+                    text: from.text()?,
+                    log_probabilities: from.list(8, Decoder::float)?,
+                };
+                Ok(Self::Text(id, piece))
+            }
             3 => Ok(Self::End(from.number()?, End::decode(from)?)),
             _ => Err(Malformed),
         }

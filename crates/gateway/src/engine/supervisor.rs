@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc as blocking};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use llama::Piece;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::process::Process;
@@ -84,7 +85,7 @@ struct Line {
 #[derive(Debug)]
 struct Waiting {
     end: oneshot::Sender<End>,
-    text: mpsc::Sender<String>,
+    text: mpsc::Sender<Piece>,
 }
 
 /// A request in the worker. Dropping it withdraws the request.
@@ -92,7 +93,7 @@ struct Waiting {
 pub(crate) struct Call {
     id: u64,
     shared: Arc<Shared>,
-    text: mpsc::Receiver<String>,
+    text: mpsc::Receiver<Piece>,
     /// Pieces that were fetched and that the worker was not told of.
     untold: usize,
     /// What came of it. An error stands for a worker that has ended.
@@ -179,7 +180,7 @@ impl Call {
     ///
     /// # Cancel safety
     /// Dropped midway, no piece is lost.
-    pub(crate) async fn next_piece(&mut self) -> Option<String> {
+    pub(crate) async fn next_piece(&mut self) -> Option<Piece> {
         let piece = self.text.recv().await?;
         self.untold += 1;
         if self.untold >= WINDOW / 2 {

@@ -108,7 +108,10 @@ async fn make_ready(config: Config, server: &Arc<Server>) -> anyhow::Result<Arc<
     });
     let app = Arc::new(starting.await??);
     for (name, task) in &app.tasks {
-        tracing::info!(task.id = %name, tiers = %task.rules(), "a task is ready");
+        tracing::info!(task.id = %name, tiers = %task.rules.in_words(), "a task is ready");
+        if let Some(early) = &task.early {
+            tracing::info!(task.id = %name, tiers = %early.in_words(), "its streamed answers");
+        }
     }
     server.is_ready(Arc::clone(&app));
     tracing::info!("ready to answer");

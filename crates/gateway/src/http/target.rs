@@ -158,7 +158,7 @@ fn to_converse(app: &App, task: &ReadyTask, asked: ChatRequest) -> Result<Unders
 
 /// What any tier that may answer would lose of the request.
 fn loss(app: &App, task: &ReadyTask, asked: &ChatRequest) -> Option<Fault> {
-    let mut rungs = task.cascade.rungs().iter();
+    let mut rungs = task.rules.cascade.rungs().iter();
     rungs.find_map(|rung| loss::of(&rung.tier, &app.tiers[&rung.tier], asked))
 }
 

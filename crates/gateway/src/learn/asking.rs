@@ -146,6 +146,7 @@ async fn one(
         generation: &asking.generation,
         extra: None,
         live: None,
+        early: None,
     };
     let answer = tier.ask(question).await.result;
     let answer = answer.map_err(|failure| failure.reason)?;

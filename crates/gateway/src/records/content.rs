@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::audit::choice::Choice;
+use crate::certificate::Extent;
 use crate::learn::stored::hex;
-use crate::ready::ReadyTask;
+use crate::ready::{ReadyTask, Rules};
 use crate::tier::Asked;
 
 const MS_PER_DAY: i64 = 24 * 60 * 60 * 1_000;
@@ -55,8 +56,11 @@ pub(crate) struct ModelAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) logits: Option<Vec<f64>>,
     /// Of a free text.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token_log_probabilities: Option<TokensJson>,
+    /// Of its beginning, in a task where that may decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) first_tokens: Option<TokensJson>,
     /// Why it gave no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<String>,
@@ -77,29 +81,41 @@ pub(crate) struct TokensJson {
     quantiles: Vec<f64>,
 }
 
-impl Content {
-    /// The record of a request to this task, if it keeps any.
+/// A request that is decided.
+pub(crate) struct Decided<'a> {
+    pub(crate) rules: &'a Rules,
+    pub(crate) decision: &'a Decision,
+    /// The tiers that were asked, by their rungs.
+    pub(crate) asked: &'a [(usize, Asked)],
+    /// How the lot fell for an audit.
+    pub(crate) choice: Option<Choice>,
+}
+
+impl Decided<'_> {
+    /// Its record, if the task keeps any.
     pub(crate) fn record(
+        &self,
         task: &ReadyTask,
         prompt: &Prompt,
-        (decision, asked, choice): (&Decision, &[(usize, Asked)], Option<Choice>),
         at: Timestamp,
     ) -> Option<NewRecord> {
         let days = i64::from(task.keep_days?);
-        let thresholds = decision.rungs.iter().filter_map(|rung| match rung.rule {
+        let rungs = &self.decision.rungs;
+        let thresholds = rungs.iter().filter_map(|rung| match rung.rule {
             Rule::Threshold(threshold) => Some((rung.tier.to_string(), threshold)),
             Rule::Always | Rule::Never => None,
         });
-        let models = asked.iter().map(|(rung, asked)| {
-            let tier = decision.rungs[*rung].tier.to_string();
-            (tier, ModelAnswer::of(asked))
+        let early = task.early.as_ref().map(|early| early.extent);
+        let models = self.asked.iter().map(|(rung, asked)| {
+            let tier = rungs[*rung].tier.to_string();
+            (tier, ModelAnswer::of(asked, (self.rules.extent, early)))
         });
-        let content = Self {
+        let content = Content {
             instruction: instruction(&task.task),
             models: models.collect(),
             thresholds: thresholds.collect(),
-            certificate: task.certificate.clone(),
-            audit: choice.map(|choice| Lot {
+            certificate: self.rules.certificate.clone(),
+            audit: self.choice.map(|choice| Lot {
                 probability: choice.probability,
                 chosen: choice.is_chosen,
             }),
@@ -110,7 +126,9 @@ impl Content {
             expires_at: Timestamp::from_unix_ms(at.unix_ms() + days * MS_PER_DAY),
         })
     }
+}
 
+impl Content {
     fn encode(&self) -> String {
         serde_json::to_string(self)
             .unwrap_or_else(|_| unreachable!("texts and finite numbers always encode"))
@@ -118,7 +136,9 @@ impl Content {
 }
 
 impl ModelAnswer {
-    pub(crate) fn of(asked: &Asked) -> Self {
+    /// What a tier made of a text of which this extent decided; and in a task where another might
+    /// have, what is known of that.
+    fn of(asked: &Asked, (extent, early): (Extent, Option<Extent>)) -> Self {
         let timed = Self {
             cost_usd: asked.bill.cost.as_usd_f64(),
             latency_ms: (asked.elapsed.as_secs_f64() * 1e6).round() / 1e3,
@@ -131,23 +151,31 @@ impl ModelAnswer {
                 return Self { failure, ..timed };
             }
         };
-        let (mut logits, mut tokens) = (None, None);
+        let (mut logits, mut tokens, mut first_tokens) = (None, None, None);
         match &answer.evidence {
             Some(Evidence::Labels(probabilities)) => {
                 let log = |p: &f64| p.ln().max(LOG_OF_NONE);
                 logits = Some(probabilities.as_slice().iter().map(log).collect());
             }
             Some(Evidence::Tokens(log_probabilities)) => {
-                tokens = Some(TokensJson::of(log_probabilities));
+                let is_whole = answer.is_whole;
+                tokens = is_whole.then(|| TokensJson::of(log_probabilities));
+                if let Some(Extent::First(tokens)) = early {
+                    first_tokens = Some(TokensJson::of(&log_probabilities.first(tokens)));
+                }
             }
             None => {}
         }
         let usage = answer.completion.usage;
         Self {
-            answer: Some(answer.completion.text().into_owned()),
-            confidence: answer.evidence.as_ref().map(Evidence::confidence),
+            // Nobody should take the beginning of an answer for one.
+            answer: answer
+                .is_whole
+                .then(|| answer.completion.text().into_owned()),
+            confidence: answer.evidence.as_ref().map(|it| extent.confidence(it)),
             logits,
             token_log_probabilities: tokens,
+            first_tokens,
             tokens_in: usage.map(|usage| usage.prompt.0),
             tokens_out: usage.map(|usage| usage.completion.0),
             ..timed

@@ -20,7 +20,7 @@ use crate::certificate::{self, Certificate, Reference, Standing};
 use crate::clock;
 use crate::config::{Config, TaskConfig};
 use crate::learn::{self, Labelled, Learned};
-use crate::ready::ReadyTask;
+use crate::ready::{Proven, ReadyTask, Rules};
 
 /// The most requests that are taught, the newest: it bounds the time of a lesson.
 const TAUGHT_MAX: usize = 20_000;
@@ -56,18 +56,10 @@ pub(crate) async fn give(app: &App, name: &TaskName) -> anyhow::Result<Given> {
     let ready = app
         .task(name)
         .with_context(|| format!("task {name} isn't ready"))?;
-    let (certificate, reference) = match &ready.standing {
-        Standing::Certified(certificate) if ready.standing_now() == "certified" => {
-            (certificate, &certificate.reference)
-        }
-        _ => return Ok(Given::Not(format!("{name}: {}", ready.standing.in_words()))),
+    let (certificate, reference) = match learned_against(name, &ready.rules) {
+        Ok(found) => found,
+        Err(why) => return Ok(Given::Not(why)),
     };
-    if *reference == Reference::Gold {
-        return Ok(Given::Not(format!(
-            "the certificate of {name} was proven against persons' answers, which are not known \
-             of a fair sample of what is asked; certify with --reference"
-        )));
-    }
     let (Some(labels), Some(present)) = (&task.task.labels, &ready.student) else {
         return Ok(Given::Not(format!("task {name} has no student")));
     };
@@ -117,6 +109,26 @@ pub(crate) async fn give(app: &App, name: &TaskName) -> anyhow::Result<Given> {
         "a lesson was given"
     );
     Ok(Given::Lesson(lesson))
+}
+
+/// The certificate that a new student has to match, and the reference that teaches it; or why
+/// there is none.
+fn learned_against<'a>(
+    name: &TaskName,
+    rules: &'a Rules,
+) -> Result<(&'a Certificate, &'a Reference), String> {
+    match &rules.standing {
+        Standing::Certified(certificate) if rules.standing_now() == "certified" => {
+            match &certificate.reference {
+                Reference::Gold => Err(format!(
+                    "the certificate of {name} was proven against persons' answers, which are not \
+                     known of a fair sample of what is asked; certify with --reference"
+                )),
+                reference => Ok((certificate, reference)),
+            }
+        }
+        standing => Err(format!("{name}: {}", standing.in_words())),
+    }
 }
 
 fn known(
@@ -189,7 +201,9 @@ async fn take_in(
         key,
     };
     let standing = Standing::Certified(Box::new(certificate));
-    let standing = watched(&app.config, task, standing, &app.ledger).await?;
-    app.put(ReadyTask::new(&app.config, task, Some(learned), standing));
+    // A task with a student has labels, and nothing is decided early in it.
+    let whole = watched(&app.config, task, (standing, None), &app.ledger).await?;
+    let proven = Proven { whole, early: None };
+    app.put(ReadyTask::new(&app.config, task, Some(learned), proven));
     Ok(())
 }

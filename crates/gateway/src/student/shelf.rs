@@ -13,7 +13,7 @@ use routing::student::Student;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::certificate;
+use crate::certificate::{self, Extent};
 use crate::config::Config;
 use crate::learn::stored::{hex, replace};
 
@@ -158,7 +158,7 @@ impl Shelf {
                 self.task
             );
         }
-        let certificate = certificate::path(&self.certificates, &self.task);
+        let certificate = certificate::path(&self.certificates, &self.task, Extent::Whole);
         if let Ok(present) = std::fs::read(&certificate) {
             std::fs::create_dir_all(&self.folder)?;
             let present_number = self.in_use(key);

@@ -64,7 +64,7 @@ impl Learning {
         let name = &self.task;
         let task = app.task(name);
         let task = task.with_context(|| format!("task {name} isn't ready"))?;
-        let certificate = task.standing.certificate();
+        let certificate = task.rules.standing.certificate();
         let Some(Reference::Tier(reference)) = certificate.map(|it| &it.reference) else {
             return Ok(());
         };

@@ -145,7 +145,7 @@ impl Report {
             records: records.len(),
             records_sha256: digest,
             margin: args.margin,
-            thresholds: ready.standing.word(),
+            thresholds: ready.rules.standing.word(),
             frontier: sides.frontier.to_string(),
             month: args.volume.map(|n| Month::new(n, &ways, &machine)),
             ways,

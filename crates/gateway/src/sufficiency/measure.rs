@@ -91,7 +91,7 @@ pub(super) async fn measure(
 
 /// When the cascade accepts this tier's answer.
 fn rule(app: &App, task: &TaskConfig, tier: &TierName) -> Rule {
-    let rungs = app.tasks[&task.task.name].cascade.rungs();
+    let rungs = app.tasks[&task.task.name].rules.cascade.rungs();
     let rung = rungs.iter().find(|rung| rung.tier == *tier);
     rung.map_or(Rule::Never, |rung| rung.rule)
 }

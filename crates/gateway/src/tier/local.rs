@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use domain::{
     Completion, CompletionTokens, FinishReason, GenerationOptions, LabelProbabilities, Labels,
-    Prompt, PromptKind, PromptTokens, ResponseFormat, StreamEvent, Usage,
+    Prompt, PromptKind, PromptTokens, ResponseFormat, Usage,
 };
 use ledger::{AttemptId, UnpaidAttempt};
 use llama::{ChatMessage, Grammar, Model, ModelError, Sampling};
 use routing::evidence::{Evidence, TokenLogProbabilities};
 
+use super::showing::{Refused, Showing};
 use super::{Asked, Bill, Fault, Question, TierAnswer, TierFailure, label_completion};
 use crate::clock;
 use crate::config::{self, ModelSource};
@@ -123,9 +124,11 @@ impl LocalTier {
         };
         let call = self.worker.ask(asked).await;
         let mut call = call.map_err(|health| not_running(&health))?;
+        let mut showing = Showing::new(question);
         while let Some(piece) = call.next_piece().await {
-            if let Some(live) = question.live {
-                live.say(StreamEvent::Text(piece)).await;
+            if let Some(refused) = showing.piece(piece).await {
+                // The call, dropped, takes the request out of the engine.
+                return Ok(self.begun(refused));
             }
         }
         match ended(&mut call).await? {
@@ -155,6 +158,7 @@ impl LocalTier {
                     },
                     label: None,
                     evidence: evidence.map(Evidence::Tokens),
+                    is_whole: true,
                 })
             }
             End::Failed { fault, message } => Err(TierFailure {
@@ -193,7 +197,26 @@ impl LocalTier {
             completion: label_completion(labels.name(top), self.about.model.clone(), usage),
             label: Some(top),
             evidence: Some(Evidence::Labels(probabilities)),
+            is_whole: true,
         })
+    }
+
+    /// The beginning of an answer that was not gone on with.
+    fn begun(&self, Refused { text, evidence }: Refused) -> TierAnswer {
+        let usage = Usage {
+            completion: CompletionTokens(evidence.len() as u64),
+            ..Usage::default()
+        };
+        TierAnswer {
+            completion: Completion {
+                usage: Some(usage),
+                model: self.about.model.clone(),
+                ..Completion::new(text, FinishReason::Length)
+            },
+            label: None,
+            evidence: Some(Evidence::Tokens(evidence)),
+            is_whole: false,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod connect;
 pub(crate) mod local;
 pub(crate) mod loss;
 pub(crate) mod remote;
+mod showing;
 mod student;
 
 use std::borrow::Cow;
@@ -100,8 +101,20 @@ pub(crate) struct Question<'a> {
     /// Fields of the request that only a tier of the same protocol understands.
     pub(crate) extra: Option<&'a Extra>,
     /// Where text goes while it is being written; only given when the answer will be accepted
-    /// whatever it is.
+    /// whatever it is, or when it is accepted early.
     pub(crate) live: Option<&'a Live>,
+    /// When it is accepted early, if it is: until then nothing is shown, and an answer that isn't
+    /// sure enough is not written to its end. Only the engine can tell before the end.
+    pub(crate) early: Option<Early>,
+}
+
+/// An answer is accepted when it is sure enough after so many tokens.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Early {
+    /// At least one.
+    pub(crate) tokens: usize,
+    /// The confidence from which it is accepted.
+    pub(crate) threshold: f64,
 }
 
 impl Question<'_> {
@@ -126,6 +139,8 @@ pub(crate) struct TierAnswer {
     pub(crate) label: Option<usize>,
     /// What says how far it can be relied on.
     pub(crate) evidence: Option<Evidence>,
+    /// Whether it was written to its end.
+    pub(crate) is_whole: bool,
 }
 
 /// Why a tier gave no answer.

@@ -298,6 +298,7 @@ fn read(completion: Completion, question: &Question<'_>) -> Result<TierAnswer, T
             completion,
             label: None,
             evidence: None,
+            is_whole: true,
         });
     };
     let Some(label) = labels.parse(&completion.text()) else {
@@ -311,6 +312,7 @@ fn read(completion: Completion, question: &Question<'_>) -> Result<TierAnswer, T
         completion: completion.with_text(labels.name(label)),
         label: Some(label),
         evidence: None,
+        is_whole: true,
     })
 }
 

@@ -35,6 +35,7 @@ pub(super) fn ask(question: Question<'_>) -> Asked {
         completion: label_completion(name, MODEL.to_owned(), Some(usage)),
         label: Some(top),
         evidence: Some(Evidence::Labels(probabilities)),
+        is_whole: true,
     };
     let mut bill = Bill::default();
     bill.unpaid.push(UnpaidAttempt {

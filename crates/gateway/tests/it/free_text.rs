@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::serve::{and, asks};
-use crate::server::Server;
+use crate::server::{Server, streamed};
 use crate::vendor::{Manner, Vendor};
 use crate::workplace::{LLAMA, Ran, Workplace, documents};
 
@@ -25,19 +25,21 @@ fn good(ran: Ran) -> Ran {
     ran
 }
 
-/// What the starter model answers to each document, and how sure it is.
-fn answers(place: &Workplace) -> Vec<Value> {
+/// What the starter model answers to each document with so many tokens, and how sure it is.
+fn answers(place: &Workplace, tokens: usize) -> Vec<Value> {
     let without_target = config("reviewer", REVIEWER, "").replace("target =", "threshold = 0.0 #");
-    place.write("tiergate.toml", without_target);
-    let all: String = documents()
-        .iter()
-        .map(|it| {
-            let line = json!({ "id": it["id"], "text": it["text"] });
-            format!("{line}\n")
-        })
-        .collect();
-    place.write("all.jsonl", all);
-    good(place.run(&[
+    let tokens = format!("max_completion_tokens = {tokens}");
+    let config = without_target.replace("max_completion_tokens = 6", &tokens);
+    place.write("tiergate.toml", config);
+    let line = |document: &Value| {
+        let line = json!({ "id": document["id"], "text": document["text"] });
+        format!("{line}\n")
+    };
+    place.write(
+        "all.jsonl",
+        documents().iter().map(line).collect::<String>(),
+    );
+    let run = [
         "run",
         "gist",
         "all.jsonl",
@@ -45,7 +47,8 @@ fn answers(place: &Workplace) -> Vec<Value> {
         "answers.jsonl",
         "--rows",
         "..600",
-    ]));
+    ];
+    good(place.run(&[&run[..], &["--again"]].concat()));
     place.results("answers.jsonl")
 }
 
@@ -61,13 +64,17 @@ fn quantile(answers: &[Value], share: f64) -> f64 {
 
 /// Records in which the tier's answers are right where it is sure, and wrong elsewhere.
 fn records(answers: &[Value], sure: f64, judged: bool) -> String {
-    let line = |answer: &Value| {
-        let text = documents()
-            .iter()
-            .find(|it| it["id"] == answer["id"])
-            .unwrap()["text"]
-            .clone();
-        let right = answer["confidence"].as_f64().unwrap() >= sure;
+    let is_sure = |answer: &Value| answer["confidence"].as_f64().unwrap() >= sure;
+    let right: Vec<bool> = answers.iter().map(is_sure).collect();
+    records_where(answers, &right, judged)
+}
+
+/// Records in which these of the tier's answers are right.
+fn records_where(answers: &[Value], right: &[bool], judged: bool) -> String {
+    let documents = documents();
+    let line = |(answer, &right): (&Value, &bool)| {
+        let of = documents.iter().find(|it| it["id"] == answer["id"]);
+        let text = of.unwrap()["text"].clone();
         let said = answer["answer"].as_str().unwrap();
         let record = match judged {
             true => json!({ "text": text, "models": {
@@ -80,7 +87,7 @@ fn records(answers: &[Value], sure: f64, judged: bool) -> String {
         };
         format!("{record}\n")
     };
-    answers.iter().map(line).collect()
+    answers.iter().zip(right).map(line).collect()
 }
 
 fn report(ran: Ran) -> Value {
@@ -91,7 +98,7 @@ fn report(ran: Ran) -> Value {
 /// them and 200 more.
 fn place(behind: &str, sections: &str, more: &str) -> (Workplace, Vec<Value>, f64) {
     let place = Workplace::new();
-    let answers = answers(&place);
+    let answers = answers(&place, 6);
     let sure = quantile(&answers, 0.5);
     place.write("proof.jsonl", records(&answers[..400], sure, false));
     place.write("tiergate.toml", config(behind, sections, more));
@@ -255,4 +262,204 @@ fn audits_compare_what_is_said_and_not_how_it_is_spelt() {
         (&watched["audits"], &watched["wrong"]),
         (&kept.into(), &wrong.into())
     );
+}
+
+/// A config whose streamed answers are decided on after their first token.
+fn early(vendor: &Vendor) -> String {
+    config(
+        "frontier",
+        &vendor.config(),
+        "stream = \"early\"\nearly_tokens = 1\nrecords = { keep = true }",
+    )
+    .replace("tokens = 6", "tokens = 24")
+}
+
+/// What a stream of a document's answer shows, and in how many pieces; and who answered.
+fn shown(server: &Server, text: &Value) -> (String, usize, String) {
+    let request = and(asks("task:gist", text.as_str().unwrap()), "stream", true);
+    let response = server.chat(&request);
+    assert_eq!(response.status, 200, "{}", response.text());
+    let chunks = response.chunks();
+    let is_text = |chunk: &&Value| {
+        let text = chunk["choices"][0]["delta"]["content"].as_str();
+        text.is_some_and(|text| !text.is_empty())
+    };
+    let tier = chunks[0]["model"].as_str().unwrap().to_owned();
+    (
+        streamed(&chunks),
+        chunks.iter().filter(is_text).count(),
+        tier,
+    )
+}
+
+fn text_of(answer: &Value) -> Value {
+    let documents = documents();
+    let of = documents.iter().find(|it| it["id"] == answer["id"]);
+    of.unwrap()["text"].clone()
+}
+
+#[test]
+fn a_stream_begins_when_its_first_tokens_are_proven_good_enough() {
+    let nothing = Workplace::new();
+    let vendor = Vendor::start(&nothing, &Manner::default());
+    let place = Workplace::new();
+    let beginnings = answers(&place, 1);
+    let whole = answers(&place, 24);
+    let sure = quantile(&beginnings, 0.5);
+    let confidence = |answer: &Value| answer["confidence"].as_f64().unwrap();
+    let right: Vec<bool> = beginnings[..500]
+        .iter()
+        .map(|it| confidence(it) >= sure)
+        .collect();
+    place.write("proof.jsonl", records_where(&whole[..500], &right, false));
+    place.write("tiergate.toml", early(&vendor));
+    let proven = report(place.run(&CALIBRATE));
+    let of = &proven["early"]["tiers"][0];
+    let threshold = of["threshold"].as_f64().unwrap();
+    assert!(
+        of["bound"].as_f64().unwrap() <= 0.1 && threshold < sure + 0.05,
+        "{of}"
+    );
+    assert_eq!(
+        (&proven["early_tokens"], &proven["early"]["early_tokens"]),
+        (&Value::Null, &1.into())
+    );
+
+    let server = Server::start(&place, &early(&vendor));
+    let (mut local, mut passed_on) = (0, 0);
+    for (beginning, whole) in beginnings.iter().zip(&whole).skip(500).take(40) {
+        let (text, _, tier) = shown(&server, &text_of(whole));
+        if confidence(beginning) >= threshold {
+            assert_eq!(
+                (text.as_str(), tier.as_str()),
+                (whole["answer"].as_str().unwrap(), "tier:llama")
+            );
+            local += 1;
+        } else {
+            assert_eq!(tier, "tier:frontier");
+            passed_on += 1;
+        }
+    }
+    assert!(local > 5 && passed_on > 5, "{local} {passed_on}");
+    server.stop();
+
+    // What was kept shows both rules' evidence, and of a beginning no answer.
+    good(place.run(&["records", "export", "gist", "--out", "live.jsonl"]));
+    for record in place.results("live.jsonl") {
+        let model = &record["models"]["llama"];
+        assert_eq!(model["first_tokens"]["tokens"], 1, "{record}");
+        assert_eq!(
+            record["tier"] == "llama",
+            model["answer"].is_string(),
+            "{record}"
+        );
+        let mean = model["first_tokens"]["mean"].as_f64().unwrap();
+        assert!(
+            (mean.exp() - model["confidence"].as_f64().unwrap()).abs() < 1e-9,
+            "{record}"
+        );
+        assert_eq!(record["thresholds"]["llama"], threshold);
+    }
+}
+
+/// Who answers the first text whole; and what streams of all show, in how many pieces, of whom.
+fn ask(place: &Workplace, config: &str, texts: &[Value]) -> (String, Vec<(String, usize, String)>) {
+    let server = Server::start(place, config);
+    let whole = server.chat(&asks("task:gist", texts[0].as_str().unwrap()));
+    let tier = whole.header("x-tiergate-tier").unwrap().to_owned();
+    let streams = texts.iter().map(|text| shown(&server, text)).collect();
+    server.stop();
+    (tier, streams)
+}
+
+/// A place with both certificates, of answers that were all right, and texts whose long answers
+/// both let through.
+fn certified(config: &str) -> (Workplace, Vec<Value>) {
+    let place = Workplace::new();
+    let whole = answers(&place, 24);
+    place.write(
+        "proof.jsonl",
+        records_where(&whole[..400], &[true; 400], false),
+    );
+    place.write("tiergate.toml", config);
+    good(place.run(&CALIBRATE));
+    let server = Server::start(&place, config);
+    let is_kept = |text: &Value| {
+        let whole = server.chat(&asks("task:gist", text.as_str().unwrap()));
+        whole.header("x-tiergate-tier") == Some("llama") && shown(&server, text).2 == "tier:llama"
+    };
+    let long = |answer: &&Value| answer["answer"].as_str().unwrap().split(' ').count() > 4;
+    let mut texts: Vec<Value> = whole.iter().filter(long).map(text_of).collect();
+    texts.retain(is_kept);
+    assert!(texts.len() > 5, "{}", texts.len());
+    server.stop();
+    (place, texts)
+}
+
+#[test]
+fn neither_certificate_stands_for_the_other() {
+    let nothing = Workplace::new();
+    let vendor = Vendor::start(&nothing, &Manner::default());
+    let config = early(&vendor);
+    let (place, texts) = certified(&config);
+    let certificates = place.path("tiergate-data/certificates");
+    let file = certificates.join("gist.json");
+    let early_file = certificates.join("early/gist.json");
+    let kept = std::fs::read(&file).unwrap();
+    let early_kept = std::fs::read(&early_file).unwrap();
+    let all_by = |streams: &[(String, usize, String)], who: &str| {
+        assert!(
+            streams.iter().all(|(_, _, tier)| tier == who),
+            "{streams:?}"
+        );
+    };
+
+    // Both hold: streams are shown while they are written.
+    let (_, both) = ask(&place, &config, &texts);
+    assert!(both.iter().any(|(_, pieces, _)| *pieces > 1), "{both:?}");
+
+    // Only that of whole answers: nothing is shown before the answer is complete.
+    std::fs::remove_file(&early_file).unwrap();
+    let (tier, streams) = ask(&place, &config, &texts);
+    assert_eq!(tier, "llama");
+    all_by(&streams, "tier:llama");
+    assert!(
+        streams.iter().all(|(_, pieces, _)| *pieces == 1),
+        "{streams:?}"
+    );
+    assert!(streams.iter().zip(&both).all(|(a, b)| a.0 == b.0));
+    assert!(
+        place
+            .read("serve.log")
+            .contains("no streamed answer is shown early")
+    );
+
+    // Only that of beginnings.
+    std::fs::write(&early_file, &early_kept).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let (tier, streams) = ask(&place, &config, &texts);
+    assert_eq!(tier, "frontier");
+    all_by(&streams, "tier:llama");
+
+    // Each in the other's place.
+    std::fs::write(&file, &early_kept).unwrap();
+    std::fs::write(&early_file, &kept).unwrap();
+    let (tier, streams) = ask(&place, &config, &texts);
+    assert_eq!(tier, "frontier");
+    all_by(&streams, "tier:frontier");
+}
+
+#[test]
+fn a_beginning_of_another_length_has_to_be_proven_anew() {
+    let nothing = Workplace::new();
+    let vendor = Vendor::start(&nothing, &Manner::default());
+    let (place, _) = certified(&early(&vendor));
+    let longer = early(&vendor).replace("early_tokens = 1", "early_tokens = 2");
+    place.write("tiergate.toml", longer);
+    let ran = good(place.run(&["certificates", "--json"]));
+    let shown = ran.summary()["certificates"].clone();
+    assert_eq!(shown[0]["standing"], "certified");
+    assert_eq!(shown[1]["standing"], "unproven");
+    let why = shown[1]["in_words"].as_str().unwrap();
+    assert!(why.contains("void: changed since: decided"), "{why}");
 }

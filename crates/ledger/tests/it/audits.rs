@@ -36,9 +36,14 @@ async fn opened(place: &Place) -> Ledger {
 }
 
 async fn monitor(ledger: &Ledger, certificate: &str) -> Monitored {
+    monitor_beside(ledger, certificate, None).await
+}
+
+async fn monitor_beside(ledger: &Ledger, certificate: &str, beside: Option<&str>) -> Monitored {
     let new = NewMonitor {
         certificate: certificate.to_owned(),
         task: task("flag"),
+        beside: beside.map(str::to_owned),
         state: "0 0".to_owned(),
     };
     ledger.open_monitor(new, at(100)).await.unwrap()
@@ -220,6 +225,7 @@ async fn a_monitor_that_cant_go_on_keeps_the_audit_out() {
     let damaged = NewMonitor {
         certificate: "cert".to_owned(),
         task: task("flag"),
+        beside: None,
         state: "what?".to_owned(),
     };
     ledger.open_monitor(damaged, at(100)).await.unwrap();
@@ -246,6 +252,9 @@ async fn what_waits_too_long_or_for_another_certificate_is_given_up() {
         .end_audit(end("b", says("fraud")), count_up())
         .await
         .unwrap();
+    let beside = monitor_beside(&ledger, "other", Some("cert")).await;
+    assert_eq!(beside.state, "0 0");
+    assert_eq!(place.reader().audit_tally("cert").unwrap().lapsed, 1);
     assert_eq!(monitor(&ledger, "newer").await.state, "0 0");
     let tally = place.reader().audit_tally("cert").unwrap();
     assert_eq!(
@@ -255,6 +264,6 @@ async fn what_waits_too_long_or_for_another_certificate_is_given_up() {
     assert_eq!(claim(&ledger, 3_000).await, []);
     let reader = place.reader();
     assert_eq!(reader.audit(&request("c")).unwrap().unwrap().text, None);
-    assert_eq!(reader.monitors().unwrap().len(), 2);
+    assert_eq!(reader.monitors().unwrap().len(), 3);
     ledger.close().await.unwrap();
 }

@@ -29,9 +29,19 @@ pub struct Answer {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A piece of the text, which follows the pieces before it.
-    Text(String),
+    Text(Piece),
     /// The end; nothing follows.
     End(Result<Answered, RequestError>),
+}
+
+/// A piece of a text that is being written; never without text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Piece {
+    /// The text.
+    pub text: String,
+    /// The log-probabilities of the tokens that were chosen since the piece before. There may be
+    /// more than the piece shows, because text that might still be taken back is held back.
+    pub log_probabilities: Vec<f64>,
 }
 
 impl Answer {
@@ -71,13 +81,13 @@ impl Answer {
     }
 
     fn fetch(&self, kept: &mut Kept) -> Option<Event> {
-        if !kept.text.is_empty() {
-            let paused = kept.text.len() > UNREAD_BYTES;
-            let text = std::mem::take(&mut kept.text);
+        if !kept.piece.text.is_empty() {
+            let paused = kept.piece.text.len() > UNREAD_BYTES;
+            let piece = std::mem::take(&mut kept.piece);
             if paused {
                 self.inbox.ring();
             }
-            return Some(Event::Text(text));
+            return Some(Event::Text(piece));
         }
         match std::mem::replace(&mut kept.end, End::Fetched) {
             End::Open => {
@@ -109,7 +119,7 @@ pub(super) struct Outbox {
 }
 
 struct Kept {
-    text: String,
+    piece: Piece,
     end: End,
 }
 
@@ -123,7 +133,7 @@ impl Outbox {
     pub(super) fn new(notify: Option<Notify>) -> Self {
         Self {
             kept: Mutex::new(Kept {
-                text: String::new(),
+                piece: Piece::default(),
                 end: End::Open,
             }),
             changed: Condvar::new(),
@@ -138,15 +148,18 @@ impl Outbox {
 
     /// Whether so much lies unread that no more is to be written.
     pub(super) fn is_full(&self) -> bool {
-        self.lock().text.len() > UNREAD_BYTES
+        self.lock().piece.text.len() > UNREAD_BYTES
     }
 
     pub(super) fn is_gone(&self) -> bool {
         self.gone.check().is_err()
     }
 
-    pub(super) fn put(&self, piece: &str) {
-        self.lock().text.push_str(piece);
+    pub(super) fn put(&self, text: &str, log_probabilities: &[f64]) {
+        let mut kept = self.lock();
+        kept.piece.text.push_str(text);
+        kept.piece.log_probabilities.extend(log_probabilities);
+        drop(kept);
         self.tell();
     }
 

@@ -285,9 +285,9 @@ impl Job {
         if let Task::Write { writing, streams } = &mut self.task
             && *streams
         {
-            let piece = writing.piece();
-            if !piece.is_empty() {
-                self.outbox.put(piece);
+            let (text, log_probabilities) = writing.piece();
+            if !text.is_empty() {
+                self.outbox.put(text, log_probabilities);
             }
         }
         let Some(outcome) = self.outcome.take() else {

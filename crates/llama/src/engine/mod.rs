@@ -30,7 +30,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Event};
+pub use answer::{Answer, Event, Piece};
 pub use request::{Answered, Outcome, Refused, Request, Tenant, Work};
 
 use crate::kv_cache::PageCount;

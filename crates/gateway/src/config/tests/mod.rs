@@ -5,6 +5,7 @@ mod reference;
 mod rules;
 mod secrets;
 mod starter;
+mod stream;
 mod targets;
 
 use std::path::Path;

@@ -65,7 +65,7 @@ fn faults(text: &str) -> Vec<String> {
 
 /// Asserts that the good config with one part of its text changed has exactly this fault.
 #[track_caller]
-fn check(part: &str, changed: &str, fault: &str) {
+pub(super) fn check(part: &str, changed: &str, fault: &str) {
     assert_eq!(GOOD.matches(part).count(), 1, "{part} must stand once");
     assert_eq!(faults(&GOOD.replace(part, changed)), [fault]);
 }

@@ -121,7 +121,13 @@ fn from_worker() -> impl Strategy<Value = FromWorker> {
             }
         ),
         text().prop_map(FromWorker::Unloadable),
-        (any::<u64>(), text()).prop_map(|(id, piece)| FromWorker::Text(id, piece)),
+        (any::<u64>(), text(), numbers()).prop_map(|(id, text, log_probabilities)| {
+            let piece = Piece {
+                text,
+                log_probabilities,
+            };
+            FromWorker::Text(id, piece)
+        }),
         (any::<u64>(), end).prop_map(|(id, end)| FromWorker::End(id, end)),
     ]
 }
@@ -185,7 +191,7 @@ fn another_version_is_malformed() {
 
 #[test]
 fn an_end_between_frames_is_no_fault_and_one_within_is() {
-    let frame = frame(&FromWorker::Text(1, "a".into()));
+    let frame = frame(&FromWorker::Unloadable("a".into()));
     assert_eq!(FromWorker::receive(&mut [].as_slice()).unwrap(), None);
     let received = FromWorker::receive(&mut &frame[..frame.len() - 1]);
     assert_eq!(received.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);

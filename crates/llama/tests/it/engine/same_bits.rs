@@ -182,14 +182,25 @@ fn exact(outcome: &Outcome) -> (Vec<u64>, String) {
 
 /// Reads an answer; the pieces of a streamed text are the text.
 fn read(mut answer: Answer, streams: bool) -> Result<Outcome, RequestError> {
-    let mut pieces = String::new();
+    let (mut pieces, mut log_probabilities) = (String::new(), Vec::new());
     loop {
         match answer.next_event() {
-            Event::Text(piece) => pieces.push_str(&piece),
+            Event::Text(piece) => {
+                assert!(!piece.text.is_empty());
+                pieces.push_str(&piece.text);
+                log_probabilities.extend(piece.log_probabilities);
+            }
             Event::End(end) => {
                 let outcome = end?.outcome;
                 if streams {
                     assert_eq!(pieces, text(&outcome));
+                    // The pieces tell each token's log-probability once, but for the last ones,
+                    // after which no more text came.
+                    let Outcome::Written(written) = &outcome else {
+                        unreachable!("only texts are streamed")
+                    };
+                    assert!(written.log_probabilities.starts_with(&log_probabilities));
+                    assert!(pieces.is_empty() || !log_probabilities.is_empty());
                 }
                 return Ok(outcome);
             }

@@ -81,7 +81,7 @@ fn a_slow_reader_delays_nobody_else() {
     let mut read = String::new();
     let answered = loop {
         match slow.next_event() {
-            Event::Text(piece) => read.push_str(&piece),
+            Event::Text(piece) => read.push_str(&piece.text),
             Event::End(end) => break end.unwrap(),
         }
     };

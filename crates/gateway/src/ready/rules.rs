@@ -1,0 +1,114 @@
+//! By which rules answers are kept, and what proves them.
+
+use domain::{Sensitivity, TierKind, TierName};
+use routing::cascade::{Cascade, Rule, Rung};
+
+use crate::audit::Watch;
+use crate::certificate::{self, Extent, Standing};
+
+/// What is proven of a task, and how that is watched.
+#[derive(Debug)]
+pub(crate) struct Proven {
+    pub(crate) whole: (Standing, Option<Watch>),
+    /// Of answers whose beginning decides.
+    pub(crate) early: Option<(Standing, Option<Watch>)>,
+}
+
+/// A cascade with what its thresholds come from.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    /// How much of an answer decides.
+    pub(crate) extent: Extent,
+    pub(crate) cascade: Cascade,
+    /// The same cascade without a certificate: nothing is kept before the last word.
+    pub(super) escalating: Cascade,
+    /// Where the thresholds come from.
+    pub(crate) standing: Standing,
+    /// The certificate that proves them: SHA-256 of what it claims.
+    pub(crate) certificate: Option<String>,
+    /// How that certificate is watched, if it is.
+    pub(crate) watch: Option<Watch>,
+}
+
+impl Rules {
+    /// The rules of these tiers, whose thresholds are stated.
+    pub(super) fn new(rungs: Vec<Rung>, sensitivity: Sensitivity, extent: Extent) -> Self {
+        let escalating = rungs.iter().cloned().map(without_threshold).collect();
+        Self {
+            extent,
+            cascade: Cascade::new(rungs, sensitivity),
+            escalating: Cascade::new(escalating, sensitivity),
+            standing: Standing::Stated,
+            certificate: None,
+            watch: None,
+        }
+    }
+
+    /// The rules of one tier whose answer is taken as it is.
+    pub(super) fn always(tier: &TierName, kind: TierKind, sensitivity: Sensitivity) -> Self {
+        let rung = Rung {
+            tier: tier.clone(),
+            kind,
+            rule: Rule::Always,
+        };
+        Self::new(vec![rung], sensitivity, Extent::Whole)
+    }
+
+    /// The same rules where their thresholds come from elsewhere.
+    pub(super) fn under(self, standing: Standing, watch: Option<Watch>) -> Self {
+        Self {
+            certificate: standing.certificate().map(certificate::id),
+            standing,
+            watch,
+            ..self
+        }
+    }
+
+    /// The cascade that holds now; a request that has begun under one ends under it.
+    pub(crate) fn cascade_now(&self) -> &Cascade {
+        match &self.watch {
+            Some(watch) if watch.is_revoked() => &self.escalating,
+            _ => &self.cascade,
+        }
+    }
+
+    /// Where the thresholds that hold now come from, in a word.
+    pub(crate) fn standing_now(&self) -> &'static str {
+        match &self.watch {
+            Some(watch) if watch.is_revoked() => "revoked",
+            _ => self.standing.word(),
+        }
+    }
+
+    /// Whether a tier that has others behind it keeps anything now.
+    pub(super) fn keep_something(&self) -> bool {
+        let mut rungs = self.cascade_now().rungs().iter();
+        rungs.any(|rung| matches!(rung.rule, Rule::Threshold(_)))
+    }
+
+    /// The tiers with the confidence from which each is accepted, and whether that is proven, for
+    /// the log and reports.
+    pub(crate) fn in_words(&self) -> String {
+        let proven = match &self.standing {
+            Standing::Stated | Standing::Unproven(_) | Standing::Revoked(..) => String::new(),
+            Standing::Estimated => " (not certified)".to_owned(),
+            Standing::Certified(certificate) => format!(" (certified: {})", certificate.in_short()),
+        };
+        let rung = |rung: &Rung| match rung.rule {
+            _ if rung.kind == TierKind::Person => format!("{} reviews", rung.tier),
+            Rule::Threshold(threshold) => format!("{} from {threshold:.4}{proven}", rung.tier),
+            Rule::Always => format!("{} always", rung.tier),
+            Rule::Never => format!("{} never", rung.tier),
+        };
+        let rungs: Vec<String> = self.cascade.rungs().iter().map(rung).collect();
+        rungs.join(", ")
+    }
+}
+
+fn without_threshold(rung: Rung) -> Rung {
+    let rule = match rung.rule {
+        Rule::Threshold(_) => Rule::Never,
+        rule => rule,
+    };
+    Rung { rule, ..rung }
+}
