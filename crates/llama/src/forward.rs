@@ -4,25 +4,22 @@
 //! weights are read once for all of them. Each row's result depends on its own sequence alone, to
 //! the bit. Every step is a list of independent items for the threads of a [`Team`].
 
+mod batch;
+
+pub(crate) use batch::Sequence;
+
+use batch::{Row, growth, head_pages, places, rows_of};
+
 use crate::cancel::Cancel;
 use crate::error::RequestError;
 use crate::kernels::{
     Activations, AddAssign, Attention, Compute, Forms, Instructions, KvBlocks, LANES, Lanes,
     Matrix, Panel, Product, Queries, RmsNorm, SwiGlu, Team, multiply,
 };
-use crate::kv_cache::{HeadPages, KvCache, OpenPage};
+use crate::kv_cache::HeadPages;
 use crate::model::{Layer, Model};
 use crate::probability::log_normaliser;
 use crate::tokenizer::TokenId;
-use std::ops::Range;
-
-/// Tokens to append to one sequence.
-pub(crate) struct Sequence<'a> {
-    pub(crate) cache: &'a mut KvCache,
-    pub(crate) tokens: &'a [TokenId],
-    /// Which of `tokens` the last layer's output is wanted for.
-    pub(crate) wanted: Range<usize>,
-}
 
 /// Buffers of the forward pass, reused from call to call.
 #[derive(Default)]
@@ -49,14 +46,6 @@ pub(crate) struct Scratch {
     turns: Vec<(f32, f32)>,
     /// (rows, vocabulary)
     logits: Panel,
-}
-
-/// One row of the batch.
-#[derive(Clone, Copy)]
-struct Row {
-    sequence: usize,
-    position: usize,
-    wanted: bool,
 }
 
 /// Whether the last block's output is still to be added to the residual stream.
@@ -88,8 +77,9 @@ impl Forward<'_> {
         let mut rows = rows_of(batch);
         self.embed(batch, scratch);
         self.turns(&rows, scratch);
-        for sequence in batch.iter_mut() {
-            sequence.cache.reserve(sequence.tokens.len());
+        let grows = growth(batch);
+        for (sequence, count) in batch.iter_mut().zip(&grows) {
+            sequence.cache.reserve(*count);
         }
         let layers = &self.model.weights.layers;
         let mut delta = Delta::None;
@@ -103,8 +93,12 @@ impl Forward<'_> {
             self.feed_forward(layer, &rows, scratch);
             delta = Delta::Add;
         }
-        for sequence in batch {
-            sequence.cache.advance(sequence.tokens.len());
+        for (i, count) in grows.into_iter().enumerate() {
+            let (before, rest) = batch.split_at_mut(i);
+            rest[0].cache.advance(count);
+            if let Some(after) = rest[0].after {
+                rest[0].cache.join(before[i - after.get()].cache);
+            }
         }
         let mut out = vec![0.0; rows.len() * self.model.config.dim];
         let chunks = out.chunks_exact_mut(self.model.config.dim);
@@ -249,25 +243,12 @@ impl Forward<'_> {
 
     /// Rotates the keys and writes keys and values to their sequences' caches.
     fn store(&self, layer: usize, rows: &[Row], batch: &mut [Sequence<'_>], scratch: &Scratch) {
-        struct PageJob<'a> {
-            page: OpenPage<'a>,
-            /// The row of position 0, as it were.
-            row_of_zero: isize,
-            end: usize,
-        }
         let config = &self.model.config;
+        let places = places(batch);
         let mut jobs = Vec::new();
-        let mut first_row = 0;
-        for sequence in batch.iter_mut() {
-            let (start, count) = (sequence.cache.len(), sequence.tokens.len());
-            let row_of_zero = first_row - start.cast_signed();
-            let end = start + count;
-            jobs.extend(sequence.cache.open_pages().into_iter().map(|page| PageJob {
-                page,
-                row_of_zero,
-                end,
-            }));
-            first_row += count.cast_signed();
+        for (sequence, place) in batch.iter_mut().zip(&places) {
+            let pages = sequence.cache.open_pages();
+            jobs.extend(pages.into_iter().map(|page| (page, *place)));
         }
         let make = || {
             (
@@ -276,17 +257,20 @@ impl Forward<'_> {
             )
         };
         let pairs = scratch.turns.len() / rows.len().max(1);
-        self.team
-            .each(jobs.into_iter(), make, |(keys, values), mut job| {
-                for position in job.page.positions(job.end) {
-                    let row = (job.row_of_zero + position.cast_signed()).cast_unsigned();
+        self.team.each(
+            jobs.into_iter(),
+            make,
+            |(keys, values), (mut page, place)| {
+                for position in page.positions(place.end) {
+                    let row = place.row(position);
                     scratch.k.copy(row, 0, keys);
                     scratch.v.copy(row, 0, values);
                     let turns = &scratch.turns[row * pairs..][..pairs];
                     rotate(keys, turns, config.head_dim);
-                    job.page.write(layer, position, keys, values);
+                    page.write(layer, position, keys, values);
                 }
-            });
+            },
+        );
     }
 
     fn keep_wanted(&self, rows: &mut Vec<Row>, scratch: &mut Scratch) {
@@ -336,8 +320,8 @@ impl Forward<'_> {
         });
         let make = || (Vec::new(), Vec::new());
         self.team.each(jobs, make, |(vectors, lengths), job| {
-            let cache = &*batch[job.rows[0].sequence].cache;
-            self.attend_head(job, cache, (q, turns), (vectors, lengths));
+            let pages = head_pages(batch, job.rows[0].sequence, job.place);
+            self.attend_head(job, pages, (q, turns), (vectors, lengths));
         });
         self.project_mixed(&self.model.weights.layers[index], rows.len(), scratch);
     }
@@ -346,14 +330,14 @@ impl Forward<'_> {
     fn attend_head(
         &self,
         job: HeadJob<'_>,
-        cache: &KvCache,
+        pages: HeadPages<'_>,
         (q, turns): (&Panel, &[(f32, f32)]),
         (vectors, lengths): (&mut Vec<f32>, &mut Vec<usize>),
     ) {
         let config = &self.model.config;
         let group = config.n_heads / config.n_kv_heads;
         let (head_dim, pairs) = (config.head_dim, self.model.rope.0.len());
-        let (layer, kv_head) = job.place;
+        let (_, kv_head) = job.place;
         vectors.resize(job.rows.len() * group * head_dim, 0.0);
         lengths.clear();
         for (i, row) in job.rows.iter().enumerate() {
@@ -367,7 +351,7 @@ impl Forward<'_> {
             lengths,
             out: job.out,
         };
-        match cache.head(layer, kv_head) {
+        match pages {
             HeadPages::Half(blocks) => self.run_attention(blocks, queries),
             HeadPages::Single(blocks) => self.run_attention(blocks, queries),
         }
@@ -472,18 +456,6 @@ struct HeadJob<'a> {
     rows: &'a [Row],
     /// (rows, heads of the group, value_chunks)
     out: &'a mut [Lanes],
-}
-
-fn rows_of(batch: &[Sequence<'_>]) -> Vec<Row> {
-    let of_sequence = |(sequence, s): (usize, &Sequence<'_>)| {
-        let (start, wanted) = (s.cache.len(), s.wanted.clone());
-        (0..s.tokens.len()).map(move |i| Row {
-            sequence,
-            position: start + i,
-            wanted: wanted.contains(&i),
-        })
-    };
-    batch.iter().enumerate().flat_map(of_sequence).collect()
 }
 
 fn product<'a>(matrix: &'a Matrix, out: &'a mut Panel) -> Product<'a> {

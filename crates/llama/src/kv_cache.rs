@@ -14,6 +14,8 @@
 //! Numbers are kept in half precision, as other engines do, but where the model's own weights are
 //! single precision throughout.
 
+mod following;
+
 use crate::kernels::{HalfLanes, KvBlocks, KvLanes, LANES, Lanes};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -145,7 +147,11 @@ impl SharedPage {
 #[derive(Clone)]
 pub(crate) struct KvCache {
     shape: PageShape,
+    /// From page `absent` on.
     pages: Pages,
+    /// Pages at the beginning that it doesn't have yet: only between [`KvCache::follower`] and
+    /// [`KvCache::join`].
+    absent: usize,
     len: usize,
     count: PageCount,
 }
@@ -171,6 +177,7 @@ impl KvCache {
         Self {
             shape,
             pages,
+            absent: 0,
             len: 0,
             count: count.clone(),
         }
@@ -183,7 +190,8 @@ impl KvCache {
 
     /// Makes room for `count` more positions; they count as filled after [`KvCache::advance`].
     pub(crate) fn reserve(&mut self, count: usize) {
-        let range = self.len / LANES..(self.len + count).div_ceil(LANES);
+        let range =
+            self.len / LANES - self.absent..(self.len + count).div_ceil(LANES) - self.absent;
         let lanes = self.shape.lanes();
         match &mut self.pages {
             Pages::Half(pages) => reserve(pages, range, (lanes, &self.count)),
@@ -249,8 +257,9 @@ impl KvCache {
     /// The pages of the positions reserved but not filled, to be written independently.
     pub(crate) fn open_pages(&mut self) -> Vec<OpenPage<'_>> {
         let (shape, filled) = (self.shape, self.len);
-        let first = filled / LANES;
-        let positions = |index: usize| (index * LANES).max(filled);
+        let first = filled / LANES - self.absent;
+        let absent = self.absent;
+        let positions = |index: usize| ((absent + index) * LANES).max(filled);
         let mut open = Vec::new();
         // `reserve` has made these pages this cache's own.
         match &mut self.pages {
@@ -272,18 +281,23 @@ impl KvCache {
 
     /// What attention reads for one head of one layer.
     pub(crate) fn head(&self, layer: usize, head: usize) -> HeadPages<'_> {
-        let (shape, offset) = (self.shape, self.shape.offset(layer, head));
         match &self.pages {
-            Pages::Half(pages) => HeadPages::Half(HeadLanes {
-                shape,
-                pages,
-                offset,
-            }),
-            Pages::Single(pages) => HeadPages::Single(HeadLanes {
-                shape,
-                pages,
-                offset,
-            }),
+            Pages::Half(pages) => HeadPages::Half(self.lanes_of(pages, layer, head)),
+            Pages::Single(pages) => HeadPages::Single(self.lanes_of(pages, layer, head)),
+        }
+    }
+
+    fn lanes_of<'a, L>(
+        &self,
+        pages: &'a [Arc<Page<L>>],
+        layer: usize,
+        head: usize,
+    ) -> HeadLanes<'a, L> {
+        HeadLanes {
+            shape: self.shape,
+            before: &[],
+            pages,
+            offset: self.shape.offset(layer, head),
         }
     }
 }
@@ -382,8 +396,21 @@ pub(crate) enum HeadPages<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct HeadLanes<'a, L> {
     shape: PageShape,
+    /// Another cache's, to which `pages` belong.
+    before: &'a [Arc<Page<L>>],
     pages: &'a [Arc<Page<L>>],
     offset: usize,
+}
+
+impl<L> HeadLanes<'_, L> {
+    #[inline(always)]
+    fn lanes(&self, page: usize) -> &[L] {
+        let page = match page.checked_sub(self.before.len()) {
+            Some(own) => &self.pages[own],
+            None => &self.before[page],
+        };
+        &page.lanes[self.offset..]
+    }
 }
 
 impl<L: KvLanes> KvBlocks for HeadLanes<'_, L> {
@@ -391,12 +418,11 @@ impl<L: KvLanes> KvBlocks for HeadLanes<'_, L> {
 
     #[inline(always)]
     fn keys(&self, page: usize) -> &[L] {
-        &self.pages[page].lanes[self.offset..][..self.shape.head_dim]
+        &self.lanes(page)[..self.shape.head_dim]
     }
 
     #[inline(always)]
     fn values(&self, page: usize) -> &[L] {
-        let start = self.offset + self.shape.head_dim;
-        &self.pages[page].lanes[start..][..LANES * self.shape.value_chunks()]
+        &self.lanes(page)[self.shape.head_dim..][..LANES * self.shape.value_chunks()]
     }
 }

@@ -11,13 +11,15 @@
 //! and the tokens before it. Tokens that labels share are computed once, all labels' tokens are
 //! computed together, and a label's last token is only looked up, never read.
 
+mod tree;
+
+pub(crate) use tree::LabelTree;
+
 use crate::cancel::Cancel;
 use crate::chat_template::ChatMessage;
 use crate::error::RequestError;
-use crate::forward::{Logits, Sequence};
-use crate::kv_cache::KvCache;
 use crate::model::Model;
-use crate::session::Session;
+use crate::session::{PREFILL_TOKENS, Session};
 use crate::tokenizer::{SpecialTokens, TokenId};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -103,14 +105,14 @@ impl LabelScorer {
             |tokens, after| self.session.check(tokens, after),
             prompt.len(),
         )?;
-        let cached_tokens = self.session.continue_from(prompt)?;
-        let next = self.session.log_probabilities(&tree.firsts())?;
-        tree.begin(self.session.cache(), next);
+        let cached_tokens = self.session.keep_shared(prompt)?;
+        self.session
+            .read_prompt(&prompt[cached_tokens..], &mut tree)?;
         while tree.has_more() {
-            self.session.read_labels(&mut tree)?;
+            self.session.read_labels(&[], &mut tree)?;
         }
         Ok(LabelScores {
-            log_probabilities: tree.log_probabilities,
+            log_probabilities: tree.into_log_probabilities(),
             prompt_tokens: prompt.len(),
             cached_tokens,
         })
@@ -118,256 +120,36 @@ impl LabelScorer {
 }
 
 impl Session {
-    /// Reads what the tree wants read now; this sequence stays as it is.
-    fn read_labels(&mut self, tree: &mut LabelTree) -> Result<(), RequestError> {
-        let (forward, scratch) = self.forward();
-        let outputs = forward.run(&mut tree.sequences(usize::MAX), scratch)?;
-        tree.take(&Logits {
-            panel: forward.logits(&outputs, scratch),
-            first: 0,
-            instructions: forward.model.instructions,
-            team: forward.team,
-        });
-        Ok(())
-    }
-}
-
-/// Labels after a prompt, as a tree of the tokens that they share, on the way to their scores.
-pub(crate) struct LabelTree {
-    /// None begins another.
-    labels: Vec<Vec<TokenId>>,
-    log_probabilities: Vec<f64>,
-    /// What is to be read before the tree grows on.
-    twigs: Vec<Twig>,
-}
-
-impl LabelTree {
-    pub(crate) fn new(labels: &[Vec<TokenId>], model: &Model) -> Result<Self, RequestError> {
-        let labels = distinct(labels, model)?;
-        Ok(Self {
-            log_probabilities: vec![0.0; labels.len()],
-            labels,
-            twigs: Vec::new(),
-        })
-    }
-
-    /// Asks `check` whether the labels' tokens may follow a prompt of so many tokens.
-    pub(crate) fn check(
-        &self,
-        check: impl Fn(&[TokenId], usize) -> Result<(), RequestError>,
-        prompt: usize,
-    ) -> Result<(), RequestError> {
-        for label in &self.labels {
-            // The last token is only predicted, never read.
-            let (last, read) = label.split_last().unwrap_or((&0, &[]));
-            check(read, prompt)?;
-            check(&[*last], 0)?;
+    /// Reads the rest of a prompt and begins the tree after it. The first tokens of the labels are
+    /// read together with the last ones of the prompt, where a step has room for them: the weights
+    /// are then read once for both.
+    fn read_prompt(&mut self, rest: &[TokenId], tree: &mut LabelTree) -> Result<(), RequestError> {
+        let room = match tree.tokens_after_prompt() {
+            0 => 0,
+            tokens => PREFILL_TOKENS.saturating_sub(tokens),
+        };
+        let (alone, last) = rest.split_at(rest.len() - room.min(rest.len()));
+        if !alone.is_empty() {
+            self.prefill(alone)?;
         }
+        if !last.is_empty() {
+            tree.begin(self.cache(), last.len());
+            return self.read_labels(last, tree);
+        }
+        let next = self.log_probabilities(&tree.firsts())?;
+        tree.begin(self.cache(), 0);
+        tree.take_firsts(self.cache(), &next);
         Ok(())
     }
 
-    /// Most tokens that are read for each label.
-    pub(crate) fn depths(&self) -> impl Iterator<Item = usize> {
-        self.labels.iter().map(|label| label.len() - 1)
+    /// Reads the last tokens of the prompt, if there are any left, and what the tree wants read
+    /// now.
+    fn read_labels(&mut self, last: &[TokenId], tree: &mut LabelTree) -> Result<(), RequestError> {
+        let outputs = self.read_with(last, tree.sequences(usize::MAX))?;
+        let (prompt, logits) = self.logits_after(&outputs);
+        tree.take(prompt, logits);
+        Ok(())
     }
-
-    /// The labels' first tokens.
-    pub(crate) fn firsts(&self) -> Vec<TokenId> {
-        self.labels.iter().map(|label| label[0]).collect()
-    }
-
-    /// Begins anew after a prompt, with the log-probabilities of the first tokens.
-    pub(crate) fn begin(&mut self, prompt: &KvCache, next: Vec<f64>) {
-        self.log_probabilities.fill(0.0);
-        let root = Branch {
-            labels: (0..self.labels.len()).collect(),
-            depth: 0,
-            cache: prompt.clone(),
-            next,
-        };
-        self.twigs = twigs(vec![root], &self.labels, &mut self.log_probabilities);
-    }
-
-    /// Forgets what was read.
-    pub(crate) fn cut(&mut self) {
-        self.twigs.clear();
-    }
-
-    /// Whether tokens are still to be read.
-    pub(crate) fn has_more(&self) -> bool {
-        !self.twigs.is_empty()
-    }
-
-    /// How many tokens are to be read before the tree grows on.
-    pub(crate) fn tokens_left(&self) -> usize {
-        self.twigs.iter().map(Twig::left).sum()
-    }
-
-    /// Pages that reading `count` tokens would make.
-    pub(crate) fn new_pages(&self, count: usize) -> usize {
-        let mut left = count;
-        let pages = self.twigs.iter().map(|twig| {
-            let count = twig.left().min(left);
-            left -= count;
-            twig.cache.new_pages(count)
-        });
-        pages.sum()
-    }
-
-    /// At most `count` tokens to be read next, all of whose outputs are wanted.
-    pub(crate) fn sequences(&mut self, count: usize) -> Vec<Sequence<'_>> {
-        let (labels, mut left) = (&self.labels, count);
-        let mut sequences = Vec::new();
-        for twig in &mut self.twigs {
-            let count = twig.left().min(left);
-            left -= count;
-            if count > 0 {
-                let from = twig.from + twig.read();
-                sequences.push(Sequence {
-                    cache: &mut twig.cache,
-                    tokens: &labels[twig.labels[0]][from..from + count],
-                    wanted: 0..count,
-                });
-            }
-        }
-        sequences
-    }
-
-    /// Takes the logits after the tokens that [`LabelTree::sequences`] gave, in its order.
-    pub(crate) fn take(&mut self, logits: &Logits<'_>) {
-        let wanted: Vec<Vec<TokenId>> = self
-            .twigs
-            .iter()
-            .flat_map(|twig| (twig.found.len()..twig.read()).map(|row| self.wanted(twig, row)))
-            .collect();
-        let mut found = logits.log_probabilities(&wanted).into_iter();
-        for twig in &mut self.twigs {
-            let new = twig.read() - twig.found.len();
-            twig.found.extend(found.by_ref().take(new));
-        }
-        if self.tokens_left() == 0 {
-            self.grow();
-        }
-    }
-
-    /// What may follow a twig's token: the next one, or those of all labels that part there.
-    fn wanted(&self, twig: &Twig, row: usize) -> Vec<TokenId> {
-        let after = twig.from + row + 1;
-        let labels = if after == twig.to {
-            twig.labels.as_slice()
-        } else {
-            &twig.labels[..1]
-        };
-        labels
-            .iter()
-            .map(|label| self.labels[*label][after])
-            .collect()
-    }
-
-    /// Counts the tokens that have no choice, and goes on where labels part.
-    fn grow(&mut self) {
-        let mut branches = Vec::new();
-        for mut twig in std::mem::take(&mut self.twigs) {
-            let next = twig.found.pop().unwrap_or_default();
-            for inner in twig.found {
-                for label in &twig.labels {
-                    self.log_probabilities[*label] += inner[0];
-                }
-            }
-            branches.push(Branch {
-                labels: twig.labels,
-                depth: twig.to,
-                cache: twig.cache,
-                next,
-            });
-        }
-        self.twigs = twigs(branches, &self.labels, &mut self.log_probabilities);
-    }
-
-    /// The labels' log-probabilities, when all is read.
-    pub(crate) fn scores(&self) -> Option<Vec<f64>> {
-        self.twigs
-            .is_empty()
-            .then(|| self.log_probabilities.clone())
-    }
-}
-
-/// A place in the tree of labels where the next tokens are predicted.
-struct Branch {
-    /// The labels that run through it.
-    labels: Vec<usize>,
-    /// Their tokens up to here, all the same.
-    depth: usize,
-    cache: KvCache,
-    /// For each of the labels, the log-probability of its next token.
-    next: Vec<f64>,
-}
-
-/// Tokens between two branches, `from..to` of its labels.
-struct Twig {
-    labels: Vec<usize>,
-    from: usize,
-    to: usize,
-    cache: KvCache,
-    /// The cache's positions before this twig.
-    base: usize,
-    /// For each token that was read, the log-probabilities of what may follow.
-    found: Vec<Vec<f64>>,
-}
-
-impl Twig {
-    /// Tokens that were read.
-    fn read(&self) -> usize {
-        self.cache.len() - self.base
-    }
-
-    fn left(&self) -> usize {
-        self.to - self.from - self.read()
-    }
-}
-
-/// Counts the tokens that follow each branch, and gives back the tokens that must be read to go on.
-fn twigs(level: Vec<Branch>, labels: &[Vec<TokenId>], log_probabilities: &mut [f64]) -> Vec<Twig> {
-    let mut twigs = Vec::new();
-    for branch in level {
-        let depth = branch.depth;
-        let mut next: Vec<(usize, f64)> = branch.labels.into_iter().zip(branch.next).collect();
-        for (label, log_probability) in &next {
-            log_probabilities[*label] += log_probability;
-        }
-        next.sort_by_key(|(label, _)| labels[*label][depth]);
-        let sorted: Vec<usize> = next.into_iter().map(|(label, _)| label).collect();
-        for same in sorted.chunk_by(|a, b| labels[*a][depth] == labels[*b][depth]) {
-            let first = &labels[same[0]];
-            // Sorted by one token only, so that every label is compared with the first. No label
-            // begins another, so that all go on where they part.
-            let agreed = |label: &usize| {
-                first
-                    .iter()
-                    .zip(&labels[*label])
-                    .take_while(|(a, b)| a == b)
-                    .count()
-            };
-            let common = same.iter().map(agreed).min().unwrap_or(0);
-            let to = if same.len() == 1 {
-                first.len() - 1
-            } else {
-                common
-            };
-            if to > depth {
-                let cache = branch.cache.clone();
-                twigs.push(Twig {
-                    labels: same.to_vec(),
-                    from: depth,
-                    to,
-                    base: cache.len(),
-                    cache,
-                    found: Vec::new(),
-                });
-            }
-        }
-    }
-    twigs
 }
 
 /// The tokens of labels.

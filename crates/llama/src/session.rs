@@ -2,7 +2,7 @@
 
 use crate::cancel::Cancel;
 use crate::error::RequestError;
-use crate::forward::{Forward, Scratch, Sequence};
+use crate::forward::{Forward, Logits, Scratch, Sequence};
 use crate::kernels::{Panel, Team};
 use crate::kv_cache::KvCache;
 use crate::model::Model;
@@ -207,6 +207,20 @@ impl Session {
     ///
     /// As [`Session::prefill`], and [`RequestError::EmptyPrompt`].
     pub fn continue_from(&mut self, prompt: &[TokenId]) -> Result<usize, RequestError> {
+        let kept = self.keep_shared(prompt)?;
+        if kept < prompt.len() {
+            self.prefill(&prompt[kept..])?;
+        }
+        Ok(kept)
+    }
+
+    /// Forgets what `prompt` doesn't begin with, and gives back how many of its tokens are left:
+    /// all of them only where the last one's output is there too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::continue_from`].
+    pub(crate) fn keep_shared(&mut self, prompt: &[TokenId]) -> Result<usize, RequestError> {
         let shared = self
             .tokens
             .iter()
@@ -225,7 +239,6 @@ impl Session {
         let kept = shared.min(last);
         self.check(&prompt[kept..], kept)?;
         self.truncate(kept);
-        self.prefill(&prompt[kept..])?;
         Ok(kept)
     }
 
@@ -266,6 +279,7 @@ impl Session {
             .zip(tokens)
             .map(|(session, token)| Sequence {
                 cache: &mut session.cache,
+                after: None,
                 tokens: std::slice::from_ref(token),
                 wanted: 0..1,
             })
@@ -284,14 +298,53 @@ impl Session {
         Ok(())
     }
 
-    /// What computes for this sequence, and its buffers.
-    pub(crate) fn forward(&mut self) -> (Forward<'_>, &mut Scratch) {
+    /// Reads `tokens`, if there are any, and other sequences in the same step. Gives back the
+    /// outputs, that of the last of `tokens` first and then those that the others want.
+    pub(crate) fn read_with(
+        &mut self,
+        tokens: &[TokenId],
+        others: Vec<Sequence<'_>>,
+    ) -> Result<Vec<f32>, RequestError> {
         let forward = Forward {
             model: &self.model,
             team: &self.team,
             cancel: &self.cancel,
         };
-        (forward, &mut self.scratch)
+        let mut batch = Vec::with_capacity(1 + others.len());
+        if !tokens.is_empty() {
+            self.last_output = None;
+            self.logits = None;
+            batch.push(Sequence {
+                cache: &mut self.cache,
+                after: None,
+                tokens,
+                wanted: tokens.len() - 1..tokens.len(),
+            });
+        }
+        batch.extend(others);
+        let outputs = forward.run(&mut batch, &mut self.scratch)?;
+        drop(batch);
+        if !tokens.is_empty() {
+            self.tokens.extend_from_slice(tokens);
+            self.last_output = Some(outputs[..self.model.config.dim].to_vec());
+        }
+        Ok(outputs)
+    }
+
+    /// The keys and values of this sequence, and the logits of outputs.
+    pub(crate) fn logits_after(&mut self, outputs: &[f32]) -> (&KvCache, Logits<'_>) {
+        let forward = Forward {
+            model: &self.model,
+            team: &self.team,
+            cancel: &self.cancel,
+        };
+        let logits = Logits {
+            panel: forward.logits(outputs, &mut self.scratch),
+            first: 0,
+            instructions: self.model.instructions,
+            team: &self.team,
+        };
+        (&self.cache, logits)
     }
 
     /// The log-probabilities of `tokens` as what follows.
@@ -348,6 +401,7 @@ impl Session {
             self.logits = None;
             let sequence = Sequence {
                 cache: &mut self.cache,
+                after: None,
                 tokens: block,
                 wanted: range,
             };

@@ -121,9 +121,15 @@ impl Job {
     /// Tokens that it could read before something is to be decided.
     pub(super) fn wants(&self) -> usize {
         match &self.task {
-            Task::Score(tree) if tree.has_more() => tree.tokens_left(),
-            _ => self.tokens.len() - self.cache.len(),
+            Task::Score(tree) if tree.has_begun() => tree.tokens_left(),
+            Task::Score(tree) => self.unread() + tree.tokens_after_prompt(),
+            _ => self.unread(),
         }
+    }
+
+    /// Tokens of the prompt, and of what was written after it, that it has not read.
+    fn unread(&self) -> usize {
+        self.tokens.len() - self.cache.len()
     }
 
     /// Tokens that it may yet read, as far as it is known: of what is to be written, half.
@@ -149,12 +155,12 @@ impl Job {
     /// Whether it is still at its prompt, which others may have read before.
     fn shares(&self) -> bool {
         let at_prompt = match &self.task {
-            Task::Score(tree) => !tree.has_more(),
+            Task::Score(tree) => !tree.has_begun(),
             Task::Write { .. } => true,
             // All outputs are wanted.
             Task::Embed { pooling, .. } => *pooling == Pooling::Last,
         };
-        at_prompt && self.wants() > 1
+        at_prompt && self.unread() > 1
     }
 
     /// Takes over what others have read of its tokens. The last one is its own to read, for what
@@ -191,7 +197,12 @@ impl Job {
     /// Pages that reading `count` tokens would make.
     pub(super) fn new_pages(&self, count: usize) -> usize {
         match &self.task {
-            Task::Score(tree) if tree.has_more() => tree.new_pages(count),
+            Task::Score(tree) if tree.has_begun() => tree.new_pages(count),
+            Task::Score(tree) => {
+                let own = count.min(self.unread());
+                let after = tree.pages_after_prompt(&self.cache, own, count - own);
+                self.cache.new_pages(own) + after
+            }
             _ => self.cache.new_pages(count),
         }
     }
@@ -217,6 +228,7 @@ impl Job {
 
     /// The next `count` tokens that it reads.
     pub(super) fn sequences(&mut self, count: usize) -> Vec<Sequence<'_>> {
+        let unread = self.unread();
         let Self {
             cache,
             tokens,
@@ -224,18 +236,30 @@ impl Job {
             ..
         } = self;
         let from = cache.len();
-        let ends = from + count == tokens.len();
+        let own = count.min(unread);
         let wanted = match task {
-            Task::Score(tree) if tree.has_more() => return tree.sequences(count),
-            Task::Embed { pooling, .. } if *pooling == Pooling::Mean => 0..count,
-            _ if ends => count - 1..count,
+            Task::Embed { pooling, .. } if *pooling == Pooling::Mean => 0..own,
+            _ if own == unread => own.saturating_sub(1)..own,
             _ => 0..0,
         };
-        vec![Sequence {
+        let mut labels = Vec::new();
+        if let Task::Score(tree) = task {
+            if tree.has_begun() {
+                return tree.sequences(count);
+            }
+            if own == unread {
+                tree.begin(cache, own);
+                labels = tree.sequences(count - own);
+            }
+        }
+        let mut sequences = vec![Sequence {
             cache,
-            tokens: &tokens[from..from + count],
+            after: None,
+            tokens: &tokens[from..from + own],
             wanted,
-        }]
+        }];
+        sequences.extend(labels);
+        sequences
     }
 
     /// Whether it looks at logits, and not at outputs.
@@ -248,13 +272,8 @@ impl Job {
     pub(super) fn take(&mut self, model: &Model, outputs: &[f32], logits: Logits<'_>) {
         let all_read = self.cache.len() == self.tokens.len();
         match &mut self.task {
-            Task::Score(tree) if tree.has_more() => {
-                tree.take(&logits);
-                self.outcome = tree.scores().map(|it| Ok(Outcome::Scored(it)));
-            }
-            Task::Score(tree) if all_read => {
-                let next = logits.log_probabilities(&[tree.firsts()]);
-                tree.begin(&self.cache, next.into_iter().flatten().collect());
+            Task::Score(tree) if tree.has_begun() => {
+                tree.take(&self.cache, logits);
                 self.outcome = tree.scores().map(|it| Ok(Outcome::Scored(it)));
             }
             Task::Write { writing, .. } if all_read => {
