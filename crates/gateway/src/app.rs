@@ -216,9 +216,22 @@ pub(crate) async fn proven(
     let whole = Standing::of(task, circumstances, Extent::Whole);
     let early = task.early_tokens.map(Extent::First);
     let early = early.map(|extent| Standing::of(task, circumstances, extent));
+    watching(circumstances.config, task, (whole, early), ledger).await
+}
+
+/// What is proven of a task by these certificates, of whole answers and of their beginnings, and
+/// how that is watched from now on.
+///
+/// # Errors
+/// As [`proven`].
+pub(crate) async fn watching(
+    config: &Config,
+    task: &TaskConfig,
+    (whole, early): (Standing, Option<Standing>),
+    ledger: &Ledger,
+) -> anyhow::Result<Proven> {
     let id = |standing: &Standing| standing.certificate().map(certificate::id);
     let both = (id(&whole), early.as_ref().and_then(id));
-    let config = circumstances.config;
     Ok(Proven {
         whole: watched(config, task, (whole, both.1), ledger).await?,
         early: match early {

@@ -27,6 +27,7 @@ mod model;
 mod ready;
 mod records;
 mod reference;
+mod renewal;
 mod signal;
 mod simulation;
 mod spend;

@@ -44,6 +44,13 @@ struct TaskLabels {
     task: String,
 }
 
+/// A task and what became of a certificate's file that was read while the server ran.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FileLabels {
+    task: String,
+    outcome: &'static str,
+}
+
 /// Upper ends of the histogram's buckets: from a student's answer to a frontier's long one.
 const ATTEMPT_SECONDS: [f64; 8] = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
 
@@ -57,6 +64,7 @@ pub(crate) struct Metrics {
     attempt_seconds: Family<TierLabels, Histogram>,
     cost_picodollars: Counter,
     in_flight: Gauge,
+    certificates_read: Family<FileLabels, Counter>,
     certificate_revoked: Family<TaskLabels, Gauge>,
     certificate_e_value: Family<TaskLabels, Gauge<f64, AtomicU64>>,
     certificate_audits: Family<TaskLabels, Gauge>,
@@ -75,6 +83,7 @@ impl Metrics {
             attempt_seconds: Family::new_with_constructor(|| Histogram::new(ATTEMPT_SECONDS)),
             cost_picodollars: Counter::default(),
             in_flight: Gauge::default(),
+            certificates_read: Family::default(),
             certificate_revoked: Family::default(),
             certificate_e_value: Family::default(),
             certificate_audits: Family::default(),
@@ -117,6 +126,8 @@ impl Metrics {
             revoked,
             self.certificate_revoked.clone(),
         );
+        let read = "Changed certificate files: taken up, or refused where a valid one stands";
+        registry.register("certificates_read", read, self.certificates_read.clone());
         let e_value = "Evidence that the certificate no longer holds; it is revoked at 1/delta";
         registry.register(
             "certificate_e_value",
@@ -193,6 +204,13 @@ impl Metrics {
                 task: task.to_owned(),
             })
             .inc_by(u64::try_from(cost.get()).unwrap_or(0));
+    }
+
+    /// Counts a certificate's file that was read while the server ran.
+    pub(crate) fn certificate_read(&self, task: &str, outcome: &'static str) {
+        let task = task.to_owned();
+        let labels = FileLabels { task, outcome };
+        self.certificates_read.get_or_create(&labels).inc();
     }
 
     /// Shows how a task's watched certificate stands.

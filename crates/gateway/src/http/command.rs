@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::audit::work::Auditor;
 use crate::cli::ServeArgs;
 use crate::config::Config;
+use crate::renewal;
 use crate::signal::Stopping;
 use crate::student::teach;
 use crate::terminal::{complain, say};
@@ -118,13 +119,19 @@ async fn make_ready(config: Config, server: &Arc<Server>) -> anyhow::Result<Arc<
     Ok(app)
 }
 
-/// Works on audits, and teaches students, beside the requests. When told to stop, what is in work
+/// Works on audits, teaches students and takes up new certificates, beside the requests. When told to stop, what is in work
 /// is finished; when the server is cut off, it is left to be done later.
 fn work_beside(app: &Arc<App>, server: &Server, stop: &CancellationToken) {
     let auditor = Auditor::new(app);
     let (app, stop, cut) = (Arc::clone(app), stop.clone(), server.cut.clone());
     server.work.spawn(async move {
-        let beside = async { tokio::join!(auditor.serve(&stop), teach::serve(&app, &stop)) };
+        let beside = async {
+            tokio::join!(
+                auditor.serve(&stop),
+                teach::serve(&app, &stop),
+                renewal::serve(&app, &stop)
+            )
+        };
         tokio::select! {
             _ = beside => {}
             () = cut.cancelled() => {}

@@ -13,6 +13,7 @@ mod messages;
 mod outward;
 mod pools;
 mod refusals;
+mod renewal;
 mod responses;
 mod streams;
 mod whole_domain;
