@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import Anthropic from "@anthropic-ai/sdk";
-import OpenAI from "openai";
+import OpenAI, { toFile } from "openai";
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { createGoogleGenerativeAI } from "@ai-sdk/google";
 import { createOpenAI } from "@ai-sdk/openai";
@@ -105,7 +105,72 @@ async function ai(model) {
   }
 }
 
+async function untilEnded(ask, ended) {
+  const start = Date.now();
+  for (;;) {
+    const batch = await ask();
+    if (ended(batch)) return batch;
+    assert(Date.now() - start < 30000, JSON.stringify(batch));
+    await new Promise((next) => setTimeout(next, 50));
+  }
+}
+
+async function kept() {
+  const client = new OpenAI({ baseURL: `${address}/v1`, apiKey, maxRetries: 0 });
+  const model = tiers[0];
+  const first = await client.responses.create({ model, input: question });
+  const second = await client.responses.create({
+    model, input: question, previous_response_id: first.id,
+  });
+  assert.equal((await client.responses.retrieve(second.id)).output_text, answer);
+  await client.responses.delete(second.id);
+  await assert.rejects(client.responses.retrieve(second.id), OpenAI.NotFoundError);
+  const text = await client.completions.create({ model, prompt: question });
+  assert.equal(text.choices[0].text, answer);
+}
+
+async function batches() {
+  const client = new OpenAI({ baseURL: `${address}/v1`, apiKey, maxRetries: 0 });
+  const url = "/v1/chat/completions";
+  const lines = tiers.map((model) =>
+    JSON.stringify({ custom_id: model, method: "POST", url, body: { model, messages: said } }),
+  );
+  const file = await client.files.create({
+    file: await toFile(Buffer.from(lines.join("\n")), "lines.jsonl"), purpose: "batch",
+  });
+  const batch = await client.batches.create({
+    input_file_id: file.id, endpoint: url, completion_window: "24h",
+  });
+  const done = await untilEnded(
+    () => client.batches.retrieve(batch.id), (it) => it.status === "completed",
+  );
+  const output = await (await client.files.content(done.output_file_id)).text();
+  const answers = output.trim().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual(answers.map((it) => it.custom_id), tiers);
+  for (const it of answers) {
+    assert.equal(it.response.body.choices[0].message.content, answer);
+  }
+  const vendor = new Anthropic({ baseURL: address, apiKey, maxRetries: 0 });
+  const params = (model) => ({ model, max_tokens: 4096, messages: said });
+  const requests = tiers.map((model, index) => ({
+    custom_id: `line-${index}`, params: params(model),
+  }));
+  const begun = await vendor.messages.batches.create({ requests });
+  await untilEnded(
+    () => vendor.messages.batches.retrieve(begun.id), (it) => it.processing_status === "ended",
+  );
+  const told = [];
+  for await (const it of await vendor.messages.batches.results(begun.id)) {
+    told.push(it.result.message.content[0].text);
+  }
+  assert.deepEqual(told, tiers.map(() => answer));
+}
+
 for (const check of [openai, anthropic, ai]) {
   for (const model of tiers) await check(model);
   console.log(`${check.name}: passed with ${tiers.length} vendors' protocols`);
+}
+for (const check of [kept, batches]) {
+  await check();
+  console.log(`${check.name}: passed`);
 }

@@ -103,6 +103,98 @@ def responses(model):
     assert [item.type for item in called.output] == ["function_call"], called
 
 
+def kept_responses(model):
+    client = openais()
+    first = client.responses.create(model=model, input=QUESTION)
+    assert first.store is True, first
+    second = client.responses.create(
+        model=model, input=QUESTION, previous_response_id=first.id, stream=True
+    )
+    second = list(second)[-1].response
+    assert second.previous_response_id == first.id, second
+    again = client.responses.retrieve(second.id)
+    assert again.output_text == second.output_text == ANSWER, again
+    items = list(client.responses.input_items.list(second.id, order="asc"))
+    assert [item.role for item in items if item.type == "message"] == ["user", "assistant", "user"]
+    client.responses.delete(first.id)
+    refused(openai.NotFoundError, lambda: client.responses.retrieve(first.id))
+    gone = lambda: client.responses.create(
+        model=model, input="x", previous_response_id=first.id
+    )
+    assert refused(openai.BadRequestError, gone).code == "previous_response_not_found"
+
+
+def completions():
+    client = openais()
+    asked = {"model": "tier:openai", "prompt": QUESTION, "suffix": "."}
+    whole = client.completions.create(**asked)
+    assert whole.choices[0].text == ANSWER and whole.usage.completion_tokens > 0, whole
+    chunks = client.completions.create(**asked, stream=True)
+    assert "".join(chunk.choices[0].text for chunk in chunks if chunk.choices) == ANSWER
+    for model in ["tier:anthropic", "tier:google"]:
+        ask = lambda: client.completions.create(model=model, prompt=QUESTION)
+        assert refused(openai.BadRequestError, ask).param == "prompt"
+
+
+def until_ended(ask, ended):
+    start = time.monotonic()
+    while not ended(batch := ask()):
+        assert time.monotonic() - start < 30, batch
+        time.sleep(0.05)
+    return batch
+
+
+def batches():
+    client = openais()
+    said = [{"role": "user", "content": QUESTION}]
+    bodies = [{"model": model, "messages": said} for model in [*TIERS, "gpt-9"]]
+    lines = [
+        {"custom_id": body["model"], "method": "POST", "url": "/v1/chat/completions", "body": body}
+        for body in bodies
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    file = client.files.create(file=("lines.jsonl", text.encode()), purpose="batch")
+    assert client.files.content(file.id).text == text
+    assert file.id in [known.id for known in client.files.list(purpose="batch")]
+    batch = client.batches.create(
+        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+    )
+    done = until_ended(
+        lambda: client.batches.retrieve(batch.id), lambda it: it.status == "completed"
+    )
+    assert (done.request_counts.completed, done.request_counts.failed) == (3, 1), done
+    read = lambda id: [json.loads(line) for line in client.files.content(id).text.splitlines()]
+    for line in read(done.output_file_id):
+        choice = line["response"]["body"]["choices"][0]
+        assert choice["message"]["content"] == ANSWER, line
+    assert [line["custom_id"] for line in read(done.error_file_id)] == ["gpt-9"]
+    assert batch.id in [known.id for known in client.batches.list()]
+    assert client.batches.cancel(batch.id).status == "completed"
+    assert client.files.delete(file.id).deleted
+    refused(openai.NotFoundError, lambda: client.files.retrieve(file.id))
+
+
+def message_batches():
+    client = anthropic.Anthropic(base_url=ADDRESS, api_key=KEY, max_retries=0)
+    said = [{"role": "user", "content": QUESTION}]
+    params = lambda model: {"model": model, "max_tokens": 4096, "messages": said}
+    requests = [
+        {"custom_id": f"line-{index}", "params": params(model)}
+        for index, model in enumerate([*TIERS, "gpt-9"])
+    ]
+    batch = client.messages.batches.create(requests=requests)
+    ended = lambda it: it.processing_status == "ended"
+    done = until_ended(lambda: client.messages.batches.retrieve(batch.id), ended)
+    assert (done.request_counts.succeeded, done.request_counts.errored) == (3, 1), done
+    results = list(client.messages.batches.results(batch.id))
+    texts = [it.result.message.content[0].text for it in results[:3]]
+    assert texts == [ANSWER] * 3, texts
+    assert results[3].result.error.error.type == "not_found_error", results[3]
+    assert batch.id in [known.id for known in client.messages.batches.list()]
+    assert client.messages.batches.cancel(batch.id).processing_status == "ended"
+    until_ended(lambda: client.messages.batches.delete(batch.id), lambda _: True)
+
+
 def openais_errors():
     client = openais()
     said = [{"role": "user", "content": "x"}]
@@ -212,11 +304,12 @@ def googles_errors():
 
 
 def main():
-    for check in [chat, responses, messages, generate_content]:
+    for check in [chat, responses, kept_responses, messages, generate_content]:
         for model in TIERS:
             check(model)
         print(f"{check.__name__}: passed with {len(TIERS)} vendors' protocols")
-    for check in [openais_errors, anthropics_errors, googles_errors]:
+    alone = [completions, batches, message_batches]
+    for check in [*alone, openais_errors, anthropics_errors, googles_errors]:
         check()
         print(f"{check.__name__}: passed")
 

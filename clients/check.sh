@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Runs the official clients against a server with the stand-in behind it. The newest ones are
-# fetched into the target folder; where that can't be done the step says so and ends well.
+# Runs the official clients, LangChain and LlamaIndex against a server with the stand-in behind it, and
+# holds its answers against OpenAI's description of its interface. The newest ones are fetched into the
+# target folder; where that can't be done the step says so and ends well.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 target=${CARGO_TARGET_DIR:-$PWD/../target}
 fetched=$target/clients
+description=$PWD/../../shared/wire/openai-openapi.yaml.gz
 work=$(mktemp -d)
 started=()
 
@@ -36,6 +38,16 @@ fetch_python() {
         --retries 1 --timeout 15 --requirement requirements.txt
 }
 
+fetch_frameworks() {
+    "$fetched/venv/bin/pip" install --quiet --disable-pip-version-check --upgrade \
+        --retries 1 --timeout 15 --requirement frameworks.txt
+}
+
+fetch_validator() {
+    "$fetched/venv/bin/pip" install --quiet --disable-pip-version-check --upgrade \
+        --retries 1 --timeout 15 jsonschema pyyaml
+}
+
 fetch_node() {
     command -v npm >/dev/null || return 1
     mkdir -p "$fetched/node"
@@ -63,13 +75,19 @@ serve() {
     done
 }
 
-python=false node=false
+python=false frameworks=false validator=false node=false
 mkdir -p "$fetched"
 fetch_python >"$work/pip" 2>&1 && python=true
+$python && fetch_frameworks >"$work/frameworks" 2>&1 && frameworks=true
+$python && [ -f "$description" ] && fetch_validator >"$work/validator" 2>&1 && validator=true
 fetch_node >"$work/npm" 2>&1 && node=true
 $python || printf 'skipped: the clients of Python can not be fetched\n'
+$frameworks || printf 'skipped: LangChain and LlamaIndex can not be fetched\n'
+$validator || printf 'skipped: OpenAI'"'"'s description is not there or can not be read\n'
 $node || printf 'skipped: the clients of JavaScript can not be fetched\n'
 $python || $node || exit 0
 serve
 if $python; then "$fetched/venv/bin/python" check.py "$address"; fi
+if $frameworks; then "$fetched/venv/bin/python" frameworks.py "$address"; fi
+if $validator; then "$fetched/venv/bin/python" described.py "$address" "$description"; fi
 if $node; then (cd "$fetched/node" && node check.mjs "$address"); fi

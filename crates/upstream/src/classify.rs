@@ -89,11 +89,12 @@ const fn rule(statuses: Statuses, words: &'static [&'static str], meaning: Meani
     }
 }
 
-/// The error that an answer of failure stands for.
+/// The error that an answer of failure stands for. Where both headers and body ask for a wait, the
+/// longer one counts.
 pub(crate) fn classify(
     host: &str,
     answer: VendorAnswer,
-    headers: &HeaderMap,
+    (headers, in_body): (&HeaderMap, Option<Duration>),
     now: SystemTime,
 ) -> UpstreamError {
     let mut meaning = meaning(&answer);
@@ -111,7 +112,7 @@ pub(crate) fn classify(
         Meaning::Busy => UpstreamError::Busy {
             host,
             answer,
-            retry_after: retry_after(headers, now),
+            retry_after: retry_after(headers, now).max(in_body),
         },
     }
 }
@@ -248,7 +249,12 @@ mod tests {
         let of = |status, code| {
             let headers = HeaderMap::new();
             let now = SystemTime::UNIX_EPOCH;
-            classify("vendor.example", answer(status, code), &headers, now)
+            classify(
+                "vendor.example",
+                answer(status, code),
+                (&headers, None),
+                now,
+            )
         };
         assert_eq!(of(429, "").side(), Side::Us);
         assert_eq!(of(503, "").side(), Side::Vendor);
@@ -271,7 +277,23 @@ mod tests {
             HeaderValue::from_static("false"),
         )]);
         let now = SystemTime::UNIX_EPOCH;
-        let error = classify("vendor.example", answer(500, ""), &headers, now);
+        let error = classify("vendor.example", answer(500, ""), (&headers, None), now);
         assert!(!error.is_retryable());
+    }
+
+    #[test]
+    fn the_longer_of_two_waits_counts() {
+        let (now, second) = (SystemTime::UNIX_EPOCH, Duration::from_secs(1));
+        let wait = |header: &'static str, in_body| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(header))]);
+            match classify("vendor.example", answer(429, ""), (&headers, in_body), now) {
+                UpstreamError::Busy { retry_after, .. } => retry_after,
+                other => panic!("{other}"),
+            }
+        };
+        assert_eq!(wait("3", Some(second)), Some(3 * second));
+        assert_eq!(wait("3", Some(9 * second)), Some(9 * second));
+        assert_eq!(wait("soon", Some(second)), Some(second));
+        assert_eq!(wait("3", None), Some(3 * second));
     }
 }

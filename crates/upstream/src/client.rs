@@ -27,6 +27,9 @@ use crate::retry::{RetryBudget, RetrySchedule, SplitMix64};
 /// The header by which an attempt is named to the vendor; OpenAI keeps it with its own records.
 const ATTEMPT_ID: HeaderName = HeaderName::from_static("x-client-request-id");
 
+/// The header by which a client of Anthropic's asks for what is not there for everybody yet.
+const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+
 /// Completes prompts at one endpoint. Cheap to clone; clones share connections, the breaker and
 /// the retry budget.
 #[derive(Clone)]
@@ -297,7 +300,8 @@ impl Client {
             code: told.code,
         };
         let host = &self.endpoint().host;
-        Err(classify(host, answer, &headers, SystemTime::now()))
+        let waits = (&headers, told.retry_after);
+        Err(classify(host, answer, waits, SystemTime::now()))
     }
 
     fn request(&self, attempt: &Attempt<'_>, delivery: Delivery) -> Request<Full<Bytes>> {
@@ -318,6 +322,12 @@ impl Client {
             (_, Delivery::Streamed) => endpoint.stream_uri.clone(),
         };
         *request.headers_mut() = endpoint.headers.clone();
+        let beta = attempt
+            .extra
+            .and_then(|extra| extra.beta(endpoint.protocol));
+        if let Some(Ok(beta)) = beta.map(HeaderValue::from_str) {
+            request.headers_mut().insert(ANTHROPIC_BETA, beta);
+        }
         if let Ok(id) = HeaderValue::from_str(attempt.id)
             && !id.is_empty()
         {

@@ -33,10 +33,21 @@ pub(super) async fn complete(
     Extension(read): Extension<Read>,
     request: Request,
 ) -> Result<Response, HttpError> {
+    let beta = beta(&request);
     let body = body::read(&call.server, request).await?;
-    let (asked, form) = read(&body)?;
+    let (mut asked, form) = read(&body)?;
     drop(body);
+    if let Some(beta) = beta.filter(|_| matches!(form, Form::Anthropic)) {
+        asked.extra = asked.extra.with_beta(beta);
+    }
     answer(call, asked, form.into()).await
+}
+
+/// What a request's headers `anthropic-beta` say, in one list.
+fn beta(request: &Request) -> Option<String> {
+    let values = request.headers().get_all("anthropic-beta").iter();
+    let texts: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+    (!texts.is_empty()).then(|| texts.join(","))
 }
 
 /// How a client is answered, and whether its answer is kept.

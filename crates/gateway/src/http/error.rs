@@ -275,9 +275,9 @@ impl HttpError {
         Self::new(status, RATE_LIMIT, "rate_limit_exceeded", message).retry(retry)
     }
 
-    /// The batch has no results yet, or can't be deleted yet.
+    /// The batch has no results yet; or it, or the file of its lines, can't be deleted yet.
     pub(super) fn batch_in_work() -> Self {
-        let message = "the batch has not ended; ask again when it has, or cancel it";
+        let message = "a batch has not ended; ask again when it has, or cancel it";
         let (status, code) = (StatusCode::BAD_REQUEST, "batch_in_progress");
         Self::new(status, INVALID_REQUEST, code, message)
     }

@@ -213,7 +213,6 @@ fn object(kept: &Kept) -> Result<Value, HttpError> {
         "filename": about.filename,
         "purpose": about.purpose,
         "status": "processed",
-        "status_details": null,
     }))
 }
 
@@ -296,15 +295,19 @@ pub(super) async fn send(
 /// Deletes a file.
 ///
 /// # Errors
-/// As [`one`].
+/// As [`one`], and while a batch works on it.
 pub(super) async fn delete(
+    State(server): State<Arc<Server>>,
     Extension(app): Extension<Arc<App>>,
     Extension(owner): Extension<Owner>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, HttpError> {
-    Shelf::open(&app, &owner)?
-        .delete(KeptKind::File, &id)
-        .await?;
+    let shelf = Shelf::open(&app, &owner)?;
+    let kept = shelf.get(KeptKind::File, &id).await?;
+    if server.batches.uses(&kept.id) {
+        return Err(HttpError::batch_in_work());
+    }
+    shelf.delete(KeptKind::File, &id).await?;
     let removed = FileFolder::of(&app.config).remove(&id).await;
     removed.map_err(|error| not_written(&error))?;
     let deleted = json!({"id": id, "object": "file", "deleted": true});

@@ -1,5 +1,7 @@
 //! What went wrong, as our clients are told it and as vendors tell it us.
 
+use std::time::Duration;
+
 use domain::Protocol;
 use serde_json::Value;
 
@@ -131,6 +133,8 @@ pub struct VendorError {
     pub param: Option<String>,
     /// The vendor's message.
     pub message: Option<String>,
+    /// The wait that is asked for before another try, where the body says so as Google's do.
+    pub retry_after: Option<Duration>,
 }
 
 impl std::fmt::Debug for VendorError {
@@ -179,8 +183,17 @@ impl VendorError {
             code: fields.get("code").and_then(word),
             param: fields.get("param").and_then(word),
             message: message.map(ToOwned::to_owned),
+            retry_after: fields.get("details").and_then(retry_info),
         }
     }
+}
+
+/// The wait that one of Google's details asks for (`google.rpc.RetryInfo`), such as `34.07s`.
+fn retry_info(details: &Value) -> Option<Duration> {
+    let mut details = details.as_array()?.iter();
+    let delay = details.find_map(|detail| detail.get("retryDelay")?.as_str())?;
+    let seconds = delay.strip_suffix('s')?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// A type, code or path, if it is a short plain word or a number: anything else might carry text of the
@@ -217,6 +230,24 @@ mod tests {
         assert_eq!(read(br#"{"error":"m"}"#), (None, None, some("m")));
         assert_eq!(read(b"<html>"), (None, None, None));
         assert_eq!(read(b"[]"), (None, None, None));
+    }
+
+    #[test]
+    fn googles_wait_is_read() {
+        let wait = |delay: &str| {
+            let kind = "type.googleapis.com/google.rpc.RetryInfo";
+            let body = format!(
+                r#"{{"error":{{"code":429,"status":"RESOURCE_EXHAUSTED","details":[
+                    {{"@type":"type.googleapis.com/google.rpc.QuotaFailure"}},
+                    {{"@type":"{kind}","retryDelay":"{delay}"}}]}}}}"#
+            );
+            VendorError::parse(body.as_bytes()).retry_after
+        };
+        assert_eq!(wait("34.07s"), Some(Duration::from_millis(34_070)));
+        assert_eq!(wait("2s"), Some(Duration::from_secs(2)));
+        for wrong in ["", "s", "-1s", "soon", "1e300s", "5"] {
+            assert_eq!(wait(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Extra {
     fields: Map<String, Value>,
     /// The fields among them that the domain understood as well: nothing is lost without them.
     understood: &'static [&'static str],
+    /// What a client of Anthropic's names in its header `anthropic-beta`.
+    beta: Option<String>,
 }
 
 impl Extra {
@@ -48,6 +50,7 @@ impl Extra {
             protocol,
             fields,
             understood,
+            beta: None,
         }
     }
 
@@ -60,7 +63,22 @@ impl Extra {
     /// Whether there is nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.fields.is_empty() && self.beta.is_none()
+    }
+
+    /// The same with what the request's header `anthropic-beta` says. Where another protocol's tier
+    /// answers it is left out: what it allows is asked for in fields, and these are refused.
+    #[must_use]
+    pub fn with_beta(self, beta: String) -> Self {
+        let beta = Some(beta);
+        Self { beta, ..self }
+    }
+
+    /// What the header `anthropic-beta` of a request of this protocol says.
+    #[must_use]
+    pub fn beta(&self, protocol: Protocol) -> Option<&str> {
+        let is_own = protocol == Protocol::Anthropic && self.protocol == protocol;
+        self.beta.as_deref().filter(|_| is_own)
     }
 
     /// The fault to answer with when a tier of another protocol is to complete the request:

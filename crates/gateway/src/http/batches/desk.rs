@@ -35,6 +35,8 @@ pub(in crate::http) struct Desk {
 #[derive(Debug)]
 pub(super) struct Running {
     batch: tokio::sync::Mutex<Batch>,
+    /// The file of its lines.
+    input: String,
     keeping: Keeping,
     /// Set when its client wants no more of it.
     pub(super) cancel: CancellationToken,
@@ -123,6 +125,7 @@ impl Desk {
             cancel: CancellationToken::new(),
             answered: AtomicU64::new(batch.counts.answered),
             failed: AtomicU64::new(batch.counts.failed),
+            input: batch.input.clone(),
             batch: tokio::sync::Mutex::new(batch),
             keeping,
         });
@@ -145,6 +148,11 @@ impl Desk {
             }
             desk.running().remove(&id);
         });
+    }
+
+    /// Whether a batch in work has its lines in this file.
+    pub(in crate::http) fn uses(&self, file: &str) -> bool {
+        self.running().values().any(|it| it.input == file)
     }
 
     /// A batch as it is now: one in work counts what was done meanwhile.
@@ -240,6 +248,12 @@ async fn go_on(server: &Arc<Server>, app: &Arc<App>) -> anyhow::Result<()> {
 
 fn tidy(ledger: &Ledger, folder: &FileFolder) -> anyhow::Result<()> {
     let kept = ledger.reader()?.all_kept(KeptKind::File)?;
-    let ids: BTreeSet<String> = kept.into_iter().map(|kept| kept.id).collect();
+    let mut ids: BTreeSet<String> = kept.into_iter().map(|kept| kept.id).collect();
+    // A batch ends with the lines that it began with, also where their time is over.
+    for kept in ledger.reader()?.all_kept(KeptKind::Batch)? {
+        let batch = Batch::read(&kept).ok();
+        let in_work = batch.filter(|batch| !batch.status.has_ended());
+        ids.extend(in_work.map(|batch| batch.input));
+    }
     Ok(folder.tidy(&ids)?)
 }

@@ -212,7 +212,7 @@ fn object(batch: &Batch) -> Value {
     });
     let faults: Vec<Value> = faults.collect();
     let errors = (!faults.is_empty()).then(|| json!({"object": "list", "data": faults}));
-    json!({
+    let mut object = json!({
         "id": batch.id,
         "object": "batch",
         "endpoint": batch.endpoint,
@@ -237,7 +237,12 @@ fn object(batch: &Batch) -> Value {
             "failed": counts.failed + counts.cancelled + counts.expired,
         },
         "metadata": batch.metadata,
-    })
+    });
+    // By OpenAI's description what is not there is left out.
+    if let Some(fields) = object.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    object
 }
 
 /// The name of a new file of lines.

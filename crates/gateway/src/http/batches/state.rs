@@ -45,6 +45,17 @@ pub(super) struct LineFault {
     pub(super) line: Option<u64>,
 }
 
+impl LineFault {
+    /// The file of the lines is gone.
+    pub(super) fn missing_file() -> Self {
+        Self {
+            code: "missing_file".to_owned(),
+            message: "the file of the lines is gone; give it again".to_owned(),
+            line: None,
+        }
+    }
+}
+
 /// How many lines came to what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Counts {

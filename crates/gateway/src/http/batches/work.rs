@@ -18,7 +18,7 @@ use wire::openai::responses::{self, Echo, Keeping};
 use super::desk::Running;
 use super::lines::{Line, Lines};
 use super::results::{Files, Missing, Results, Writer, Written};
-use super::state::{Batch, Dialect, Status};
+use super::state::{Batch, Dialect, LineFault, Status};
 use crate::answer::{self, Item, ItemResult, Request};
 use crate::app::App;
 use crate::batch::each::{book_unanswered, each};
@@ -65,6 +65,9 @@ impl Bench {
             dialect: batch.dialect,
             endpoint: batch.endpoint.clone(),
         };
+        if !lines.path.exists() {
+            return self.fail(vec![LineFault::missing_file()]).await;
+        }
         if batch.status == Status::Validating {
             let surveyed = lines.clone();
             let found = tokio::task::spawn_blocking(move || surveyed.survey()).await?;
@@ -79,16 +82,7 @@ impl Bench {
                     })
                     .await?;
                 }
-                Err(faults) => {
-                    return self
-                        .change(|batch| {
-                            batch.faults = faults;
-                            batch.status = Status::Failed;
-                            batch.moments.ended = Some(now_s());
-                            batch.is_cleared = true;
-                        })
-                        .await;
-                }
+                Err(faults) => return self.fail(faults).await,
             }
         }
         let spec = JobSpec {
@@ -109,6 +103,18 @@ impl Bench {
                 Err(error)
             }
         }
+    }
+
+    /// Ends the batch without results.
+    async fn fail(&self, faults: Vec<LineFault>) -> anyhow::Result<()> {
+        self.change(|batch| {
+            batch.faults = faults;
+            batch.status = Status::Failed;
+            batch.moments.ended = Some(now_s());
+        })
+        .await?;
+        clear(&self.app.ledger, &self.running.batch().await).await?;
+        self.change(|batch| batch.is_cleared = true).await
     }
 
     /// Works on all lines; gives back why some have no result, should any have none, and nothing

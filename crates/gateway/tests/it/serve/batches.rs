@@ -360,6 +360,10 @@ fn a_cancelled_batch_keeps_what_is_done_and_says_so_of_the_rest() {
     let server = start(&place, &few, "sensitivity = \"internal\"");
     let id = begun(&server, &lines);
     until("one is asked", || vendor.requests() > 0);
+    let lines_of = fetch(&server, &format!("/v1/batches/{id}"), MINE).json();
+    let file = format!("/v1/files/{}", lines_of["input_file_id"].as_str().unwrap());
+    let delete = || server.send(&get(&file, MINE).replacen("GET", "DELETE", 1));
+    assert_eq!(delete().code(), "batch_in_progress");
     let path = format!("/v1/batches/{id}/cancel");
     assert_eq!(server.post(&path, &json!({}), YOURS).status, 404);
     let cancelled = server.post(&path, &json!({}), MINE).json();
@@ -372,6 +376,7 @@ fn a_cancelled_batch_keeps_what_is_done_and_says_so_of_the_rest() {
     assert_eq!(done.len() + left.len(), 30);
     assert!(left.len() > 10, "{batch}");
     assert_eq!(left[0]["error"]["code"], "batch_cancelled");
+    until("the file can be deleted", || delete().status == 200);
     // Once it has ended nothing changes.
     assert_eq!(server.post(&path, &json!({}), MINE).json(), batch);
     server.stop();

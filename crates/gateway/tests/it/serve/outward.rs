@@ -151,6 +151,31 @@ fn anthropics_own_clients_and_vendors_hear_each_other_untouched() {
 }
 
 #[test]
+fn what_is_not_there_for_everybody_yet_is_asked_of_anthropics_own_vendor() {
+    let place = Workplace::new();
+    let vendor = Recorder::start(whole(), stream());
+    let server = Server::start(&place, &with(&["llama"], &tier(vendor.address(), ""), ""));
+    let request = json!({"model": "tier:claude", "max_tokens": 9,
+        "messages": [{"role": "user", "content": "x"}]});
+    let beta = "anthropic-beta: context-1m-2025-08-07\r\nanthropic-beta: a,b\r\n";
+    let response = server.post("/v1/messages", &request, beta);
+    assert_eq!(response.status, 200, "{}", response.text());
+    let heard = vendor.heard().pop().unwrap();
+    assert_eq!(
+        heard.header("anthropic-beta"),
+        Some("context-1m-2025-08-07,a,b")
+    );
+    // Nobody else's client can ask for it.
+    let others = server.post("/v1/chat/completions", &request, beta);
+    assert_eq!(others.status, 200, "{}", others.text());
+    assert_eq!(vendor.heard().pop().unwrap().header("anthropic-beta"), None);
+    // A tier that knows no such thing answers without it.
+    let llama = super::and(request, "model", "tier:llama");
+    assert_eq!(server.post("/v1/messages", &llama, beta).status, 200);
+    server.stop();
+}
+
+#[test]
 fn openais_clients_are_answered_by_anthropics_vendor() {
     let place = Workplace::new();
     let vendor = Recorder::start(whole(), stream());
