@@ -211,19 +211,22 @@ impl Ledger {
             .await
     }
 
-    /// Forgets the job of an output and its items, and says whether there was one. Its money and
-    /// its decisions stay in the books.
+    /// Forgets the job of an output and its items, as [`Ledger::forget`] does, and says whether there
+    /// was one. Its money and its decisions stay in the books.
     ///
     /// # Errors
     /// [`LedgerError::JobRunning`] when a live process has it open; and when the books can't be
     /// written.
     pub async fn discard_job(&self, output: &str) -> Result<bool, LedgerError> {
-        self.call(
-            output.to_owned(),
-            |books, output| jobs::discard(books, output),
-            |_, discarded| discarded,
-        )
-        .await
+        let discarded = self
+            .call(
+                output.to_owned(),
+                |books, output| jobs::discard(books, output),
+                |_, discarded| discarded,
+            )
+            .await?;
+        self.overwrite(u64::from(discarded)).await?;
+        Ok(discarded)
     }
 
     /// Books the right answers that a person gave to requests of a task, in place of earlier ones.

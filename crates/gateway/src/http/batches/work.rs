@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use domain::{Sensitivity, TaskName};
-use ledger::{Forgetting, ItemStatus, JobId, JobItem, JobSpec, Kept, KeptKind, Ledger};
+use ledger::{ItemStatus, JobId, JobItem, JobSpec, Kept, KeptKind, Ledger};
 use ledger::{LedgerError, OpenedJob, RequestId, Timestamp};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -305,12 +305,7 @@ impl Bench {
 
 /// Takes the job behind a batch out of the ledger: its texts are in the files.
 pub(super) async fn clear(ledger: &Ledger, batch: &Batch) -> Result<(), LedgerError> {
-    ledger.discard_job(&batch.job()).await?;
-    // Nothing has expired then; what was deleted is overwritten.
-    ledger
-        .forget(Forgetting::Expired(Timestamp::from_unix_ms(0)))
-        .await
-        .map(drop)
+    ledger.discard_job(&batch.job()).await.map(drop)
 }
 
 async fn keep_file(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::kept::lies_in;
 use super::{asks, document, with};
 use crate::server::{Response, Server, books, get, post, until};
 use crate::vendor::{Manner, Vendor};
@@ -265,7 +266,7 @@ fn lines_that_are_none_fail_the_batch_with_their_numbers() {
 fn a_killed_batch_goes_on_and_has_one_result_for_each_line() {
     let place = Workplace::new();
     let manner = Manner {
-        first_token_ms: 40,
+        first_token_ms: 150,
         ..Manner::default()
     };
     let vendor = Vendor::start(&place, &manner);
@@ -313,7 +314,7 @@ fn a_killed_batch_goes_on_and_has_one_result_for_each_line() {
 fn a_stopped_server_leaves_the_rest_to_its_next_start() {
     let place = Workplace::new();
     let manner = Manner {
-        first_token_ms: 40,
+        first_token_ms: 150,
         ..Manner::default()
     };
     let vendor = Vendor::start(&place, &manner);
@@ -344,7 +345,7 @@ fn a_stopped_server_leaves_the_rest_to_its_next_start() {
 fn a_cancelled_batch_keeps_what_is_done_and_says_so_of_the_rest() {
     let place = Workplace::new();
     let manner = Manner {
-        first_token_ms: 40,
+        first_token_ms: 150,
         ..Manner::default()
     };
     let vendor = Vendor::start(&place, &manner);
@@ -390,7 +391,7 @@ fn anthropics_batches_have_its_form() {
         json!({"custom_id": name, "params": {"model": model, "max_tokens": 9,
             "messages": [{"role": "user", "content": text}]}})
     };
-    let body = json!({"requests": [request("a", "task:classify", &document(0).0),
+    let body = json!({"requests": [request("line-4711-0815", "task:classify", &document(0).0),
         request("b", "gpt-9", "x")]});
     let response = server.post("/v1/messages/batches", &body, MINE);
     assert_eq!(response.status, 200, "{}", response.text());
@@ -438,6 +439,10 @@ fn anthropics_batches_have_its_form() {
         400
     );
     server.stop();
+    let data = place.path("tiergate-data");
+    for gone in ["line-4711-0815", &document(0).0] {
+        assert!(!lies_in(&data, gone), "{gone}");
+    }
 }
 
 #[test]

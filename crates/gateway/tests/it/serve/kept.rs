@@ -170,7 +170,7 @@ fn what_is_kept_outlives_the_server_and_is_gone_when_deleted() {
 }
 
 /// Whether a text stands in any file of a folder.
-fn lies_in(folder: &Path, text: &str) -> bool {
+pub(super) fn lies_in(folder: &Path, text: &str) -> bool {
     std::fs::read_dir(folder).unwrap().any(|entry| {
         let path = entry.unwrap().path();
         if path.is_dir() {
