@@ -21,6 +21,7 @@ mod answers;
 mod embedding;
 mod fault;
 pub mod journal;
+mod loopback;
 mod refusal;
 mod reply;
 mod routes;
@@ -31,4 +32,5 @@ mod writing;
 
 pub use answers::{AnswerSet, Answers};
 pub use fault::{Fault, FaultError, FaultRule, When};
+pub use loopback::own_address;
 pub use server::{Pace, RunningStandin, Standin, StandinError, StandinOptions};

@@ -401,10 +401,7 @@ fn a_server_hears_of_what_another_process_has_booked() {
 #[test]
 fn a_vendor_that_is_down_delays_audits_and_no_answer() {
     let place = place();
-    // Nobody listens there.
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = gone.local_addr().unwrap();
-    drop(gone);
+    let address = standin::own_address();
     let audit = "{ share = 1, by = \"frontier\" }";
     place.write("tiergate.toml", with(&frontier(address), "frontier", audit));
     good(place.run(&CALIBRATE));
@@ -422,7 +419,7 @@ fn a_vendor_that_is_down_delays_audits_and_no_answer() {
 
     // It is back, and so are the audits.
     let manner = Manner {
-        listen: address,
+        listen: Some(address),
         ..Manner::default()
     };
     let vendor = Vendor::start(&place, &manner);

@@ -21,13 +21,14 @@ const RUN: [&str; 8] = [
     "8",
 ];
 
-/// A place in which every document goes to a vendor that takes its time.
-fn place() -> (Workplace, Vendor) {
+/// A place in which every document goes to a vendor that takes this time for each, so that a run
+/// lasts far longer than what is done to it meanwhile.
+fn place(first_token_ms: u64) -> (Workplace, Vendor) {
     let place = Workplace::new();
     let vendor = Vendor::start(
         &place,
         &Manner {
-            first_token_ms: 40,
+            first_token_ms,
             ..Manner::default()
         },
     );
@@ -64,7 +65,7 @@ fn usd(value: &Value) -> Picodollars {
 
 #[test]
 fn a_killed_run_goes_on_and_the_counts_add_up() {
-    let (place, vendor) = place();
+    let (place, vendor) = place(100);
     for kill in 1..=3 {
         let mut child = start(&place);
         until_asked(&vendor, 25 * kill);
@@ -115,7 +116,7 @@ fn a_killed_run_goes_on_and_the_counts_add_up() {
 
 #[test]
 fn an_interrupted_run_finishes_what_it_began() {
-    let (place, vendor) = place();
+    let (place, vendor) = place(100);
     let child = start(&place);
     until_asked(&vendor, 30);
     interrupt(&child);
@@ -142,7 +143,7 @@ fn an_interrupted_run_finishes_what_it_began() {
 
 #[test]
 fn two_runs_never_write_one_output() {
-    let (place, vendor) = place();
+    let (place, vendor) = place(300);
     let mut first = start(&place);
     until_asked(&vendor, 5);
     let second = place.run(&RUN);

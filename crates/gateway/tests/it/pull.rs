@@ -464,10 +464,7 @@ fn what_can_not_be_fetched_is_told_with_what_to_do() {
     scene.mirror.put("/empty.gguf", Served::new(""));
     let empty = scene.mirror.url("/empty.gguf");
     assert_fails(&scene.run(&["pull", &empty]), &["0 bytes"]);
-    // Nobody listens at a port that was just given back.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let dead = format!("http://{}/a.gguf", port.local_addr().unwrap());
-    drop(port);
+    let dead = format!("http://{}/a.gguf", standin::own_address());
     assert_fails(
         &scene.run(&["pull", &dead]),
         &["can't be reached", "--endpoint"],

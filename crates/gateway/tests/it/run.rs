@@ -73,11 +73,7 @@ fn what_the_engine_is_unsure_of_goes_to_the_frontier_and_the_money_adds_up() {
 #[test]
 fn a_vendor_that_is_down_loses_nothing() {
     let place = Workplace::new();
-    // A port of this machine on which nobody listens any more.
-    let address = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let address = standin::own_address();
     let sections = format!("{LLAMA}{}", frontier(address));
     let task = "sensitivity = \"internal\"\nthreshold = 0.9";
     place.write(
@@ -103,7 +99,7 @@ fn a_vendor_that_is_down_loses_nothing() {
     );
 
     let manner = Manner {
-        listen: address,
+        listen: Some(address),
         ..Manner::default()
     };
     let vendor = Vendor::start(&place, &manner);

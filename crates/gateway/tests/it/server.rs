@@ -32,7 +32,7 @@ impl<'a> Server<'a> {
     pub(crate) fn launch(place: &'a Workplace, config: &str) -> Self {
         place.write("tiergate.toml", config);
         let log = std::fs::File::create(place.path("serve.log")).unwrap();
-        let mut child = serve(place, "127.0.0.1:0")
+        let mut child = serve(place, &standin::own_address().to_string())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

@@ -18,20 +18,12 @@ pub(crate) struct Vendor {
 }
 
 /// What differs between vendors.
+#[derive(Default)]
 pub(crate) struct Manner {
-    pub(crate) listen: SocketAddr,
+    /// Where it listens; `None` for an address of its own.
+    pub(crate) listen: Option<SocketAddr>,
     pub(crate) first_token_ms: u64,
     pub(crate) faults: &'static [&'static str],
-}
-
-impl Default for Manner {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            first_token_ms: 0,
-            faults: &[],
-        }
-    }
 }
 
 impl Vendor {
@@ -57,7 +49,7 @@ impl Vendor {
         let labels = MATTERS.map(str::to_owned).to_vec();
         let rate = |usd| TokenRate::from_usd_per_million(usd).unwrap();
         let options = StandinOptions {
-            listen: manner.listen,
+            listen: manner.listen.unwrap_or_else(standin::own_address),
             price: Price {
                 input: rate("0.25"),
                 cached_input: rate("0.025"),

@@ -265,7 +265,7 @@ async fn a_file_that_stops_coming_is_told() {
 #[tokio::test]
 async fn a_server_that_goes_quiet_is_left() {
     let place = Place::new().await;
-    let idle = Duration::from_millis(50);
+    let idle = Duration::from_secs(2);
     let downloads = downloads(&DownloadOptions {
         idle,
         ..DownloadOptions::default()

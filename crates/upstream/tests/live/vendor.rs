@@ -41,6 +41,7 @@ impl Vendor {
         let journal = folder.path().join("journal.jsonl");
         let known = [(QUESTION.to_owned(), ANSWER.to_owned())];
         let mut options = StandinOptions::new(Answers::new(vec![AnswerSet::new(vec![], known)]));
+        options.listen = standin::own_address();
         options.key = Some("sk-test".into());
         options.price = price();
         options.journal = Some(journal.clone());

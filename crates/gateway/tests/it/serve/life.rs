@@ -11,7 +11,7 @@ use crate::vendor::{Manner, Vendor};
 use crate::workplace::{Ran, Workplace};
 
 const STALLS: Manner = Manner {
-    listen: std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0),
+    listen: None,
     first_token_ms: 0,
     faults: &["stall-before every 1"],
 };

@@ -30,7 +30,7 @@ fn a_body_that_is_too_large_is_refused() {
 #[test]
 fn a_client_that_is_too_slow_is_not_waited_for() {
     let place = Workplace::new();
-    let sections = "[server]\nheader_seconds = 0.3\nbody_seconds = 0.3\n";
+    let sections = "[server]\nheader_seconds = 2\nbody_seconds = 2\n";
     let server = Server::start(&place, &with(&["llama"], sections, ""));
     let mut connection = server.connect();
     let whole = chat(&asks("task:classify", "x").to_string(), "");

@@ -7,9 +7,6 @@ use crate::server::{Server, attempts, streamed, until};
 use crate::vendor::{Manner, Vendor};
 use crate::workplace::Workplace;
 
-/// Nobody listens at the discard port.
-const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
-
 fn pool(addresses: &[SocketAddr]) -> String {
     let urls: Vec<String> = addresses
         .iter()
@@ -58,7 +55,7 @@ fn where_one_server_is_down_the_other_answers_at_once() {
     let place = Workplace::new();
     let vendor_place = Workplace::new();
     let vendor = Vendor::start(&vendor_place, &Manner::default());
-    let server = start(&place, &[NOBODY, vendor.address()]);
+    let server = start(&place, &[standin::own_address(), vendor.address()]);
     for index in 0..12 {
         let (text, matter) = document(index);
         let request = asks("tier:pool", &text);
