@@ -311,6 +311,80 @@ mod tests {
         assert!(share > 0.34, "{share}");
     }
 
+    /// What the third of three tiers makes of a document, and the thresholds of all three: each
+    /// but the last from a ladder of what held-out documents lead to expect behind those before.
+    fn three_thresholds(
+        claims: &Claims,
+        held_out: &[Document],
+        documents: &[Document],
+    ) -> [f64; 3] {
+        let answers_of = |d: &Document| [d.first, d.second, third(d)];
+        let sample = sample(documents.len());
+        let all: Vec<usize> = (0..documents.len()).collect();
+        let (mut left, mut expected) = (all.clone(), held_out.to_vec());
+        let (mut weight, mut thresholds) = (1.0, [f64::INFINITY; 3]);
+        for tier in 0..3 {
+            let claims = claims.weighted(weight);
+            let score = |d: &Document| Scored {
+                confidence: answers_of(d)[tier].0,
+                correct: answers_of(d)[tier].1,
+            };
+            let scored: Vec<Scored> = expected.iter().map(score).collect();
+            let ladder = (tier < 2).then(|| Ladder::new(&scored, claims.kept));
+            let answers: Vec<_> = left
+                .iter()
+                .map(|&i| (i, answer(answers_of(&documents[i])[tier])))
+                .collect();
+            let part = Part {
+                records: &all,
+                ladder: ladder.as_ref(),
+                floor: f64::NEG_INFINITY,
+            };
+            let proven = claims.prove(&sample, part, &answers);
+            let at = proven.proof.threshold.unwrap_or(f64::INFINITY);
+            weight *= proven.weight;
+            left.retain(|&i| answers_of(&documents[i])[tier].0 < at);
+            expected.retain(|d| answers_of(d)[tier].0 < at);
+            thresholds[tier] = at;
+        }
+        thresholds
+    }
+
+    /// A tier that is as sure as the second one was unsure, and good where it is sure.
+    fn third(document: &Document) -> (f64, bool) {
+        let (unsure, _) = document.second;
+        let hash = (document.first.0 * 7_919.0 + unsure * 104_729.0).fract();
+        (1.0 - unsure, hash >= 0.03 * unsure)
+    }
+
+    #[test]
+    fn three_tiers_in_a_row_fail_no_more_often_than_delta_either() {
+        let (alpha, delta) = (0.05, 0.1);
+        let claims = Claims::new(Goal::new(alpha, delta).unwrap(), &[], 3).unwrap();
+        let (held_out, population) = (documents(500, 1), documents(20_000, 2));
+        let (mut failed, mut by_third) = (0, 0);
+        for seed in 0..100 {
+            let records = documents(1_500, 500 + seed);
+            let [one, two, three] = three_thresholds(&claims, &held_out, &records);
+            let first = population.iter().filter(|d| d.first.0 >= one);
+            let behind = population.iter().filter(|d| d.first.0 < one);
+            let second = behind.clone().filter(|d| d.second.0 >= two);
+            let last = behind.filter(|d| d.second.0 < two && third(d).0 >= three);
+            by_third += usize::from(last.clone().count() > 0);
+            failed += usize::from(
+                risk(first.map(|d| d.first.1)) > alpha
+                    || risk(second.map(|d| d.second.1)) > alpha
+                    || risk(last.map(|d| third(d).1)) > alpha,
+            );
+        }
+        // 10 % of 100 are 10; three standard deviations above are 19.
+        assert!(failed <= 19, "{failed} of 100");
+        assert!(
+            by_third > 50,
+            "the third tier kept something {by_third} times"
+        );
+    }
+
     #[test]
     fn no_threshold_lies_below_the_floor() {
         let claims = Claims::new(Goal::new(0.2, 0.1).unwrap(), &[], 1).unwrap();

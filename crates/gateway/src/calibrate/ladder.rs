@@ -1,6 +1,6 @@
-//! Thresholds of the first tier that are fixed before the records which certify were looked at.
+//! Thresholds of a tier that are fixed before the records which certify were looked at.
 //!
-//! Which documents reach a later tier depends on the first tier's threshold, and that was found
+//! Which documents reach a later tier depends on this tier's threshold, and that was found
 //! on the same records. So it is taken from a ladder, and what later tiers prove is proven for
 //! every step of it at once: each step has its weight of their part of δ, the weights add up to
 //! one, and a claim is spent for the step that came out (Bonferroni with weights). Most weight

@@ -1,11 +1,11 @@
 //! What the tiers make of the records, and what that proves.
 //!
-//! A tier is only asked about what those before it did not keep, as in production. A student that
-//! stands first is certified on all records, with a threshold from a [`Ladder`]; what is left of
-//! all records is then a fair sample of what reaches the tiers behind it. Where several of these
-//! can be certified, each is on a part of the records of its own: the threshold of the one before
-//! decides which documents reach it, and was found on other records, so those that are left of
-//! its own part are a fair sample of them.
+//! A tier is only asked about what those before it did not keep, as in production. Where the task
+//! has labelled records of its own, all tiers are certified on all records that certify: each but
+//! the last with a threshold from a ladder, which was fixed by the own records for the steps of
+//! the tiers before it, so that what is left is a fair sample of what reaches the next tier, at
+//! the price of the steps' weights. Where it has none, each tier is certified on a part of the
+//! records of its own: the threshold of the one before was found on other records.
 
 use std::collections::HashMap;
 
@@ -16,14 +16,13 @@ use routing::student::Student;
 use routing::threshold::Scored;
 
 use super::claims::{Claims, Part};
-use super::ladder::Ladder;
+use super::expectation::Expectation;
 use super::records::{RIGHT, Sample};
 use crate::agreement::Expected;
 use crate::app::App;
 use crate::certificate::{Extent, MissProof, TierProof, certifiable};
 use crate::config::TaskConfig;
-use crate::learn::asking::{Answer, Given};
-use crate::learn::{self, asking};
+use crate::learn::asking::{self, Answer, Given};
 
 /// Seed of the cut into parts.
 const PARTS_SEED: u64 = 1;
@@ -87,9 +86,13 @@ pub(super) async fn measure(
 ) -> anyhow::Result<Measured> {
     let names = certifiable(&app.config, task);
     let claims = Claims::new(goal, &task.max_missed, names.len())?;
-    let ladder = ladder(app, task, &names, claims.kept)?;
-    let on_all = usize::from(ladder.is_some());
-    let parts = parts(sample.records.len(), names.len() - on_all);
+    let last = names.len() - 1;
+    let mut own = match last {
+        0 => None,
+        _ => Expectation::new(app, task)?,
+    };
+    let n_parts = if own.is_some() { 1 } else { names.len() };
+    let parts = parts(sample.records.len(), n_parts);
     let mut weight = 1.0;
     let mut left: Vec<usize> = (0..sample.records.len()).collect();
     let mut kept = vec![None; sample.records.len()];
@@ -108,18 +111,25 @@ pub(super) async fn measure(
                 judged(task, (&tier, extent), (expected, &left), told)
             }
         };
-        let ladder = ladder.as_ref().filter(|_| index == 0);
-        let own = |record: &usize| ladder.is_some() || parts[*record] == index - on_all;
-        let records: Vec<usize> = (0..parts.len()).filter(own).collect();
+        let claims_left = claims.weighted(weight);
+        let ladder = match &mut own {
+            Some(own) if index < last => Some(own.ladder(&tier, claims_left.kept).await?),
+            _ => None,
+        };
+        let of_part = |record: &usize| n_parts == 1 || parts[*record] == index;
+        let records: Vec<usize> = (0..parts.len()).filter(of_part).collect();
         let floor = sample.floors.get(&tier).copied();
         let part = Part {
             records: &records,
-            ladder,
+            ladder: ladder.as_ref(),
             floor: floor.unwrap_or(f64::NEG_INFINITY),
         };
-        let proven = claims.weighted(weight).prove(sample, part, &answers);
+        let proven = claims_left.prove(sample, part, &answers);
         weight *= proven.weight;
         let threshold = proven.proof.threshold.unwrap_or(f64::INFINITY);
+        if let Some(own) = &mut own {
+            own.pass_on(threshold);
+        }
         for (record, answer) in answers.iter().filter(|(_, a)| a.confidence >= threshold) {
             kept[*record] = Some(Kept {
                 tier: index,
@@ -138,23 +148,6 @@ pub(super) async fn measure(
         });
     }
     Ok(Measured { tiers, kept })
-}
-
-/// The steps for a student that stands before other tiers to be certified. Of an engine it would
-/// take an answer to each of the task's own records to know what to expect.
-fn ladder(
-    app: &App,
-    task: &TaskConfig,
-    names: &[TierName],
-    goal: Goal,
-) -> anyhow::Result<Option<Ladder>> {
-    let [first, _, ..] = names else {
-        return Ok(None);
-    };
-    if app.tiers[first].kind() != TierKind::Student {
-        return Ok(None);
-    }
-    Ok(Some(Ladder::new(&learn::held_out(task)?, goal)))
 }
 
 /// The part of each record, by chance and of equal size to one record.

@@ -6,6 +6,7 @@
 
 mod claims;
 mod curves;
+mod expectation;
 mod ladder;
 pub(crate) mod live;
 mod measure;

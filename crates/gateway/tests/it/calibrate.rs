@@ -296,6 +296,25 @@ fn another_model_voids_it_and_tiers_share_the_records_and_not_delta() {
 }
 
 #[test]
+fn each_tier_proves_itself_on_all_that_reaches_it_whichever_stands_first() {
+    let place = place("{ max_error = 0.1, confidence = 0.9 }");
+    let second = LLAMA.replace("tiers.llama", "tiers.second");
+    let sections = format!("{STUDENT}{REVIEWER}{LLAMA}{second}");
+    let target = "{ max_error = 0.3, confidence = 0.9 }";
+    let tiers = ["llama", "student", "second", "reviewer"];
+    write_config(&place, &sections, &tiers, target);
+    let report = report(&place.run(&CALIBRATE));
+    let mut left = 800;
+    for tier in report["tiers"].as_array().unwrap() {
+        assert_eq!(tier["records"], left, "{tier}");
+        left -= tier["kept"].as_u64().unwrap();
+    }
+    let kept = report["kept"].as_u64().unwrap();
+    assert!(kept > 0 && left == 800 - kept, "{report}");
+    assert!(report["tiers"][0]["kept"].as_u64().unwrap() > 0, "{report}");
+}
+
+#[test]
 fn records_that_the_student_learned_from_are_refused() {
     let place = place("{ max_error = 0.05, confidence = 0.9 }");
     let shared = lines(&labelled()[590..600]) + &lines(&documents()[..50]);
