@@ -41,6 +41,9 @@ pub struct Completion {
     pub model: String,
     /// Fields of the answer that only one protocol understands.
     pub beside: Option<Opaque>,
+    /// Further completions of the same prompt, where more than one was asked for. What all of
+    /// them consumed stands in the first one's usage; they have neither usage nor others.
+    pub others: Vec<Completion>,
 }
 
 impl Completion {
@@ -55,6 +58,7 @@ impl Completion {
             usage: None,
             model: String::new(),
             beside: None,
+            others: Vec::new(),
         }
     }
 
@@ -102,6 +106,7 @@ impl fmt::Debug for Completion {
             .field("logprobs", &self.logprobs.len())
             .field("usage", &self.usage)
             .field("model", &self.model)
+            .field("others", &self.others.len())
             .finish_non_exhaustive()
     }
 }

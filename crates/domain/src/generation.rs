@@ -53,6 +53,8 @@ pub struct GenerationOptions {
     /// The log-probability of each token written, with those of so many of the likeliest tokens
     /// at its place (0 for the written one's alone). `None` for no log-probabilities.
     pub logprobs: Option<u32>,
+    /// How many completions of the prompt to write, at least 2; `None` for one.
+    pub completions: Option<u32>,
     /// Whether tools are called.
     pub tool_choice: Option<ToolChoice>,
     /// Whether more than one tool may be called at once.
@@ -71,16 +73,25 @@ impl GenerationOptions {
     pub fn beyond_plain(&self) -> Option<&'static str> {
         let format = self.response_format != ResponseFormat::Text;
         let format = format.then_some("response_format");
-        self.sampling().or(format).or(self.beyond_sampling())
+        let several = self.asks_for_several().then_some("n");
+        let logprobs = self.logprobs.map(|_| "logprobs");
+        let own = self.sampling().or(format).or(several).or(logprobs);
+        own.or(self.beyond_sampling())
     }
 
-    /// As [`Self::beyond_plain`], for tiers that sample by every rule and keep to every form.
+    /// As [`Self::beyond_plain`], for tiers that write by every rule, in every form and as often
+    /// as is asked, and tell every probability.
     #[must_use]
     pub fn beyond_sampling(&self) -> Option<&'static str> {
         let thinks = |depth| !matches!(depth, ReasoningDepth::Off | ReasoningDepth::Auto);
-        let logprobs = self.logprobs.map(|_| "logprobs");
         let reasoning = self.reasoning.filter(|depth| thinks(*depth));
-        logprobs.or(reasoning.map(|_| "reasoning_effort"))
+        reasoning.map(|_| "reasoning_effort")
+    }
+
+    /// Whether more than one completion is asked for.
+    #[must_use]
+    pub fn asks_for_several(&self) -> bool {
+        self.completions.is_some_and(|completions| completions > 1)
     }
 
     /// The first rule of sampling that makes a difference.
@@ -170,5 +181,11 @@ mod tests {
             ..neutral
         };
         assert_eq!(asked.beyond_plain(), Some("logprobs"));
+        assert_eq!(asked.beyond_sampling(), None);
+        let several = GenerationOptions {
+            completions: Some(2),
+            ..GenerationOptions::default()
+        };
+        assert_eq!(several.beyond_plain(), Some("n"));
     }
 }

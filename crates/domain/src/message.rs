@@ -160,19 +160,33 @@ impl Prompt {
         if !self.tools.is_empty() {
             return Some(("a tool", "tools".to_owned()));
         }
+        self.first_beyond(&is_text)
+    }
+
+    /// As [`Self::beyond_text`], for tiers that call tools and read in text what those gave back.
+    #[must_use]
+    pub fn beyond_tools(&self) -> Option<(&'static str, String)> {
+        self.first_beyond(&|part| match &part.content {
+            Content::ToolCall(_) => true,
+            Content::ToolResult(result) => result.parts.iter().all(is_text),
+            _ => is_text(part),
+        })
+    }
+
+    fn first_beyond(&self, is_within: &dyn Fn(&Part) -> bool) -> Option<(&'static str, String)> {
         let mut messages = self.messages.iter().enumerate();
         messages.find_map(|(index, message)| {
-            let is_text = |part: &&Part| {
-                let content = &part.content;
-                matches!(
-                    content,
-                    Content::Text(_) | Content::Refusal(_) | Content::Reasoning(_)
-                )
-            };
-            let other = message.parts.iter().find(|part| !is_text(part))?;
+            let other = message.parts.iter().find(|part| !is_within(part))?;
             Some((other.content.kind(), format!("messages[{index}]")))
         })
     }
+}
+
+fn is_text(part: &Part) -> bool {
+    matches!(
+        part.content,
+        Content::Text(_) | Content::Refusal(_) | Content::Reasoning(_)
+    )
 }
 
 #[cfg(test)]
@@ -191,9 +205,12 @@ mod tests {
         let with_image = Message::of_parts(Role::User, vec![Part::text("x"), image]);
         assert_eq!(Prompt::new(vec![text.clone()]).beyond_text(), None);
         let mut prompt = Prompt::new(vec![text, with_image]);
-        let found = prompt.beyond_text();
-        assert_eq!(found, Some(("an image", "messages[1]".to_owned())));
+        let image = Some(("an image", "messages[1]".to_owned()));
+        assert_eq!(prompt.beyond_text(), image);
         prompt.tools = vec![Tool::new("f", "{}")];
         assert_eq!(prompt.beyond_text(), Some(("a tool", "tools".to_owned())));
+        assert_eq!(prompt.beyond_tools(), image);
+        prompt.messages.truncate(1);
+        assert_eq!(prompt.beyond_tools(), None);
     }
 }

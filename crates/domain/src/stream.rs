@@ -46,6 +46,13 @@ pub enum StreamEvent {
     Unknown(Opaque),
     /// Log-probabilities of tokens of the text.
     Logprobs(Vec<TokenLogprob>),
+    /// An event of a further completion of the same prompt, its own end included.
+    Other {
+        /// Which of the completions it is, from 1; the other events are of number 0.
+        completion: usize,
+        /// The event, which is none of another one.
+        event: Box<StreamEvent>,
+    },
     /// The end; nothing follows.
     End(StreamEnd),
 }
@@ -67,6 +74,20 @@ impl StreamEvent {
     /// The events of a completion that is there already, as if it had been written in one breath.
     #[must_use]
     pub fn of(completion: &Completion) -> Vec<Self> {
+        let mut events = Self::of_one(completion);
+        let end = events.pop();
+        for (before, other) in completion.others.iter().enumerate() {
+            let told = Self::of_one(other).into_iter().map(|event| Self::Other {
+                completion: before + 1,
+                event: Box::new(event),
+            });
+            events.extend(told);
+        }
+        events.extend(end);
+        events
+    }
+
+    fn of_one(completion: &Completion) -> Vec<Self> {
         let mut events = vec![Self::Start {
             model: completion.model.clone(),
             usage: completion.usage,
@@ -105,6 +126,9 @@ impl StreamEvent {
     /// Whether it shows something of the answer.
     #[must_use]
     pub fn is_output(&self) -> bool {
+        if let Self::Other { event, .. } = self {
+            return event.is_output();
+        }
         !matches!(
             self,
             Self::Start { .. }
@@ -132,6 +156,7 @@ impl fmt::Debug for StreamEvent {
             Self::PartEnd(beside) => write!(f, "PartEnd({beside:?})"),
             Self::Unknown(opaque) => opaque.fmt(f),
             Self::Logprobs(logprobs) => write!(f, "Logprobs({})", logprobs.len()),
+            Self::Other { completion, event } => write!(f, "Other({completion}, {event:?})"),
             Self::End(end) => end.fmt(f),
         }
     }
@@ -147,6 +172,7 @@ pub struct Accumulator {
     is_open: bool,
     logprobs: Vec<TokenLogprob>,
     end: Option<StreamEnd>,
+    others: Vec<Accumulator>,
 }
 
 impl Accumulator {
@@ -187,6 +213,13 @@ impl Accumulator {
             }
             StreamEvent::PartEnd(beside) => self.close(beside),
             StreamEvent::Logprobs(logprobs) => self.logprobs.extend(logprobs),
+            StreamEvent::Other { completion, event } => {
+                let count = self.others.len().max(completion);
+                self.others.resize_with(count, Self::default);
+                if let Some(other) = completion.checked_sub(1) {
+                    self.others[other].push(*event);
+                }
+            }
             StreamEvent::End(end) => self.end = Some(end),
         }
     }
@@ -209,6 +242,7 @@ impl Accumulator {
             usage: end.usage,
             model: end.model,
             beside: None,
+            others: self.others.into_iter().filter_map(Self::finish).collect(),
         })
     }
 
@@ -306,7 +340,18 @@ mod tests {
                 FinishReason::ToolCalls,
             )
         };
-        assert_eq!(accumulated(StreamEvent::of(&completion)), Some(completion));
+        assert_eq!(
+            accumulated(StreamEvent::of(&completion)).as_ref(),
+            Some(&completion)
+        );
+        let several = Completion {
+            others: vec![
+                Completion::new("b", FinishReason::Length),
+                Completion::new("", FinishReason::Stop),
+            ],
+            ..completion
+        };
+        assert_eq!(accumulated(StreamEvent::of(&several)), Some(several));
     }
 
     #[test]

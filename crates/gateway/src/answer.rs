@@ -25,12 +25,15 @@ use crate::certificate::Extent;
 use crate::clock;
 use crate::ready::{ReadyTask, Rules, decide};
 use crate::records::content::{Decided, text_of};
+use crate::tenant::Tenant;
 use crate::tier::{Asked, Bill, Early, Fault, Question, TierAnswer, TierFailure};
 
 /// What is to be answered.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) id: RequestId,
+    /// On whose behalf.
+    pub(crate) tenant: Tenant,
     pub(crate) prompt: Prompt,
     /// What the client asks of the writing; what it leaves open the task says.
     pub(crate) generation: RequestedGeneration,
@@ -200,6 +203,7 @@ async fn ask(
     }
     let question = Question {
         request: &request.id,
+        tenant: &request.tenant,
         tier,
         task,
         prompt: &request.prompt,

@@ -33,6 +33,7 @@ mod simulation;
 mod spend;
 mod student;
 mod sufficiency;
+mod tenant;
 mod terminal;
 mod tier;
 

@@ -1,5 +1,7 @@
 //! What a monitoring system reads from `/metrics`, in the OpenMetrics text format.
 
+mod engine;
+
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -9,7 +11,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use self::engine::EngineMetrics;
 use crate::audit::watch::Picture;
+use crate::engine::Load;
 
 /// A task and the way in which its request ended.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -70,6 +74,7 @@ pub(crate) struct Metrics {
     certificate_audits: Family<TaskLabels, Gauge>,
     certificate_audits_wrong: Family<TaskLabels, Gauge>,
     audit_cost_picodollars: Family<TaskLabels, Counter>,
+    engines: EngineMetrics,
 }
 
 impl Metrics {
@@ -89,6 +94,7 @@ impl Metrics {
             certificate_audits: Family::default(),
             certificate_audits_wrong: Family::default(),
             audit_cost_picodollars: Family::default(),
+            engines: EngineMetrics::default(),
         };
         metrics.registered()
     }
@@ -153,7 +159,13 @@ impl Metrics {
             cost,
             self.audit_cost_picodollars.clone(),
         );
+        self.engines.register(registry);
         self
+    }
+
+    /// Shows what a local tier's engine told of itself; `None` where it told nothing.
+    pub(crate) fn engine(&self, tier: &str, load: Option<&Load>, restarts: u64) {
+        self.engines.show(tier, load, restarts);
     }
 
     /// Counts a request that ended.

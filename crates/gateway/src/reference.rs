@@ -11,6 +11,7 @@ use crate::answer::{self, End, Request};
 use crate::app::App;
 use crate::config::TaskConfig;
 use crate::ready::ReadyTask;
+use crate::tenant::Tenant;
 use crate::terminal;
 
 /// Requests at once; the tier's own limit may be lower.
@@ -48,6 +49,7 @@ pub(crate) async fn asked(
     let ask = |text: &String| {
         let request = Request {
             id: RequestId(Uuid::now_v7().to_string()),
+            tenant: Tenant::program(),
             prompt: alone.task.prompt_for(text),
             generation: RequestedGeneration::default(),
             extra: None,

@@ -170,6 +170,27 @@ impl ChatTemplate {
         self.names_tools
     }
 
+    /// Whether the template takes a message of the model's that calls more than one tool: only
+    /// after such a one can a conversation go on.
+    pub fn takes_several_calls(&self) -> bool {
+        let names = ["first_tool", "second_tool"];
+        let calls = names.map(|name| ToolCall {
+            name: name.to_owned(),
+            arguments: serde_json::Map::new(),
+        });
+        let messages = [
+            ChatMessage::new(Role::User, "?"),
+            ChatMessage::calling(calls.into()),
+            ChatMessage::new(Role::Tool, "1"),
+            ChatMessage::new(Role::Tool, "2"),
+        ];
+        // Without the tools' definitions the names can only come from the calls.
+        let marks = Marks::absent_from(&messages, &[]);
+        let rendered = marks.map(|marks| self.render((&messages, &[]), marks));
+        let in_text = |text: &String| names.iter().all(|name| text.contains(name));
+        self.names_tools && rendered.is_some_and(|it| it.as_ref().is_ok_and(in_text))
+    }
+
     /// Tools and calls have no marks around them, as templates look into them. In JSON a name is
     /// whole or not there: what follows a text is a quote.
     fn check_structured(

@@ -5,7 +5,7 @@ use crate::grammar::Constrained;
 use crate::model::Model;
 use crate::sampling::{Sampler, Sampling};
 use crate::session::Session;
-use crate::tokenizer::{TextStream, TokenId};
+use crate::tokenizer::{TextStream, TokenId, Tokenizer};
 use std::ops::ControlFlow;
 
 /// How to continue a prompt.
@@ -66,6 +66,44 @@ pub struct Generated {
     pub finish: FinishReason,
 }
 
+/// A token that was written.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct WrittenToken {
+    /// The token.
+    pub token: TokenId,
+    /// The natural logarithm of its probability by the model alone, at temperature 1.
+    pub log_probability: f64,
+    /// The [`Sampling::alternatives`] most probable tokens at its place, the most probable first,
+    /// with the same of theirs.
+    pub alternatives: Vec<(TokenId, f64)>,
+}
+
+impl Generated {
+    /// The tokens from number `from` on.
+    pub(crate) fn tokens_from(&self, from: usize) -> Vec<WrittenToken> {
+        let token = |at: usize| WrittenToken {
+            token: self.tokens[at],
+            log_probability: self.log_probabilities[at],
+            alternatives: self.alternatives[at].clone(),
+        };
+        (from..self.tokens.len()).map(token).collect()
+    }
+
+    /// The tokens of which the text is made: without those that end it, and without those that
+    /// belong to a stop text alone.
+    pub fn text_tokens(&self, tokenizer: &Tokenizer) -> Vec<WrittenToken> {
+        let mut begins = 0;
+        let mut tokens = self.tokens_from(0);
+        tokens.retain(|it| {
+            let at = begins;
+            begins += tokenizer.bytes(it.token).len();
+            !tokenizer.ends_answer(it.token) && at < self.text.len()
+        });
+        tokens
+    }
+}
+
 impl Session {
     /// Continues `prompt`, reading only what differs from the tokens read before.
     ///
@@ -101,7 +139,7 @@ impl Session {
         while writing.goes_on() {
             self.logits()?;
             let next = writing.write(&model, self.last_logits(), self.tokens())?;
-            let (piece, _) = writing.piece();
+            let piece = writing.piece();
             if !piece.is_empty() && on_text(piece).is_break() {
                 writing.stop();
                 break;
@@ -123,8 +161,8 @@ pub(crate) struct Writing {
     stream: TextStream,
     text: HeldText,
     generated: Generated,
-    /// How many of its log-probabilities were given with a piece.
-    told: usize,
+    /// Tokens that were given with a piece.
+    given: usize,
     ended: bool,
     /// Most tokens that can be read.
     context_tokens: usize,
@@ -159,7 +197,7 @@ impl Writing {
                 alternatives: Vec::new(),
                 finish: FinishReason::Length,
             },
-            told: 0,
+            given: 0,
             ended: false,
             context_tokens: model.config().context_tokens,
         })
@@ -203,7 +241,7 @@ impl Writing {
         generated.log_probabilities.push(chosen.log_probability);
         generated.alternatives.push(chosen.alternatives);
         let mut ended = true;
-        if model.tokenizer().ends().any(|end| end == token) {
+        if model.tokenizer().ends_answer(token) {
             generated.finish = FinishReason::EndOfAnswer;
         } else if self.text.push(&self.stream.push(model.tokenizer(), token)) {
             generated.finish = FinishReason::StopText;
@@ -226,15 +264,15 @@ impl Writing {
         constrained.map_or(Ok(false), |it| it.push(token))
     }
 
-    /// The text that was not given before and that no stop text can take back any more, and where
-    /// there is some, the log-probabilities of the tokens chosen since the last.
-    pub(crate) fn piece(&mut self) -> (&str, &[f64]) {
-        let text = self.text.give();
-        let from = self.told;
-        if !text.is_empty() {
-            self.told = self.generated.log_probabilities.len();
-        }
-        (text, &self.generated.log_probabilities[from..self.told])
+    /// The text that was not given before and that no stop text can take back any more.
+    pub(crate) fn piece(&mut self) -> &str {
+        self.text.give()
+    }
+
+    /// The tokens written since this was last asked.
+    pub(crate) fn new_tokens(&mut self) -> Vec<WrittenToken> {
+        let from = std::mem::replace(&mut self.given, self.generated.tokens.len());
+        self.generated.tokens_from(from)
     }
 
     /// Ends it by the caller's wish, if it has not ended by itself.

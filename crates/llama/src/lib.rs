@@ -63,7 +63,7 @@ pub use engine::{
     Tenant, Work,
 };
 pub use error::{MemoryNeed, ModelError, Place, RequestError};
-pub use generate::{FinishReason, Generated, GenerationOptions};
+pub use generate::{FinishReason, Generated, GenerationOptions, WrittenToken};
 pub use grammar::Grammar;
 pub use kernels::Instructions;
 pub use model::{
@@ -76,4 +76,4 @@ pub use session::{Pooling, Session};
 pub use tokenizer::{
     GapIds, PreTokenizer, SpecialIds, SpecialTokens, TextStream, TokenId, Tokenizer,
 };
-pub use tools::{Tool, ToolCall};
+pub use tools::{Tool, ToolCall, ToolEvent, ToolReader};

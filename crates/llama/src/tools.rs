@@ -5,6 +5,9 @@
 //! Python (`[name(key=value), …]`) or as `<function=name>{…}</function>`; all are understood.
 
 mod python;
+mod reader;
+
+pub use reader::{ToolEvent, ToolReader};
 
 use crate::grammar::Grammar;
 use serde_json::{Map, Value, json};
@@ -45,6 +48,21 @@ impl Tool {
     /// for it; `None` without a tool.
     #[must_use]
     pub fn call_grammar(tools: &[Self]) -> Option<Grammar> {
+        (!tools.is_empty()).then(|| Grammar::JsonSchema(Self::call_schema(tools)))
+    }
+
+    /// The grammar of one call or several, with semicolons between them; `None` without a tool.
+    #[must_use]
+    pub fn calls_grammar(tools: &[Self]) -> Option<Grammar> {
+        (!tools.is_empty()).then(|| {
+            let schema = Self::call_schema(tools);
+            Grammar::Lark(format!(
+                "start: call (\"; \" call)*\ncall: %json {schema}\n"
+            ))
+        })
+    }
+
+    fn call_schema(tools: &[Self]) -> String {
         let call = |tool: &Self| {
             json!({
                 "type": "object",
@@ -54,8 +72,12 @@ impl Tool {
             })
         };
         let calls: Vec<Value> = tools.iter().map(call).collect();
-        let schema = json!({"anyOf": calls}).to_string();
-        (!tools.is_empty()).then_some(Grammar::JsonSchema(schema))
+        // One space where people put one and none else: small models that may write white space
+        // are slow to stop.
+        let form = json!({
+            "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": ",
+        });
+        json!({"x-guidance": form, "anyOf": calls}).to_string()
     }
 }
 

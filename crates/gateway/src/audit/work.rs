@@ -15,6 +15,7 @@ use crate::agreement::canonical;
 use crate::app::App;
 use crate::clock;
 use crate::ready::ReadyTask;
+use crate::tenant::Tenant;
 use crate::terminal;
 use crate::tier::{Bill, Fault, Question};
 
@@ -159,6 +160,7 @@ impl Auditor {
         let alone = ReadyTask::alone(config, &due.auditor, tier.kind());
         let question = Question {
             request: &due.ask,
+            tenant: &Tenant::program(),
             tier: &due.auditor,
             task: &alone,
             prompt: &alone.task.prompt_for(&due.text),

@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::clock;
 use crate::learn::stored::hex;
 use crate::ready::ReadyTask;
+use crate::tenant::Tenant;
 
 /// What is to be run.
 #[derive(Debug)]
@@ -190,6 +191,7 @@ impl Desk {
             Ok(text) => {
                 let request = Request {
                     id,
+                    tenant: Tenant::program(),
                     prompt: self.task.task.prompt_for(&text),
                     generation: RequestedGeneration::default(),
                     extra: None,

@@ -175,6 +175,8 @@ pub(crate) struct LocalTier {
     pub(crate) threads: usize,
     /// How many requests may wait; at least one.
     pub(crate) queue_max: usize,
+    /// Memory for keys and values in bytes; `None` for what suits the model and the machine.
+    pub(crate) kv_bytes: Option<u64>,
     /// What an hour of this machine costs its owner; never negative.
     pub(crate) machine_usd_per_hour: Picodollars,
 }

@@ -120,6 +120,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("tiers.*.model", Text, "the path of a GGUF file, the name of a fetched model or `starter` for a local tier, otherwise the name that the server gives the model", "\"starter\""),
     opt("tiers.*.threads", Count(1, 1_024), "how many threads compute", "4"),
     opt("tiers.*.queue_max", Count(1, 100_000), "how many requests may wait for the engine", "64"),
+    opt("tiers.*.kv_bytes", Count(1 << 20, 1 << 50), "the memory for keys and values in bytes", "2147483648"),
     opt("tiers.*.machine_usd_per_hour", Money, "what an hour of this machine costs, in US dollars and in quotes", "\"0.08\""),
     opt("tiers.*.url", Text, "the base URL of the server, what stands before `/chat/completions`, `/messages` or `/models/…`", "\"https://api.openai.com/v1\""),
     opt("tiers.*.urls", List, "the list of base URLs of servers of the same model", "[\"https://gpu-1.example.com/v1\", \"https://gpu-2.example.com/v1\"]"),

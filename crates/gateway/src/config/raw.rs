@@ -150,6 +150,13 @@ pub(super) struct RawTier {
     ///
     /// Default: `64`. Range: 1 to 100000.
     pub(super) queue_max: Option<u64>,
+    /// `local`: memory for keys and values, the engine's memory of the conversations that it is
+    /// at and of how those before them began, in bytes. A machine that has less is told so before
+    /// the model is loaded.
+    ///
+    /// Default: what 16,384 tokens take, and no more than the larger of 1 GiB and the size of
+    /// the model's files. Range: 1048576 to 1125899906842624.
+    pub(super) kv_bytes: Option<u64>,
     /// `local`: what an hour of this machine costs you, in US dollars; reports set it beside the
     /// frontier's price, so that work done in house is not shown as free unless it is.
     ///

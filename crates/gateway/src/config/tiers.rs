@@ -15,7 +15,7 @@ use super::secret;
 use crate::model::{ModelFolder, STARTER};
 
 /// Options that only a tier of kind local has.
-const LOCAL_ONLY: &[&str] = &["threads", "queue_max", "machine_usd_per_hour"];
+const LOCAL_ONLY: &[&str] = &["threads", "queue_max", "kv_bytes", "machine_usd_per_hour"];
 /// Options that only a tier of kind pool or frontier has.
 const REMOTE_ONLY: &[&str] = &[
     "url",
@@ -142,6 +142,9 @@ fn check_local(checks: &mut Checks<'_, '_>, raw: &RawTier, path: &Path) -> Optio
     Some(LocalTier {
         threads: checks.count(&path.key("threads"), raw.threads, cores),
         queue_max: checks.count(&path.key("queue_max"), raw.queue_max, 64),
+        kv_bytes: raw
+            .kv_bytes
+            .map(|bytes| checks.count(&path.key("kv_bytes"), Some(bytes), 0) as u64),
         machine_usd_per_hour: cost.unwrap_or(Picodollars::ZERO),
         model: check_model_source(checks, raw, &path.key("model"))?,
     })

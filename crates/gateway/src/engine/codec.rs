@@ -1,6 +1,9 @@
 //! Numbers and texts as bytes. What is read may come from a worker that a hostile file has taken
 //! over: every length is checked against the bytes that are there.
 
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
 /// The bytes are not what they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a message between the program and its engine is malformed")]
@@ -30,6 +33,19 @@ impl Encoder {
 
     pub(super) fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());
+    }
+
+    /// A value that may be missing.
+    pub(super) fn maybe<T>(&mut self, value: Option<&T>, item: impl FnOnce(&mut Self, &T)) {
+        self.byte(value.is_some().into());
+        if let Some(value) = value {
+            item(self, value);
+        }
+    }
+
+    pub(super) fn object(&mut self, object: &Map<String, Value>) {
+        let text = serde_json::to_string(object);
+        self.text(&text.unwrap_or_else(|_| unreachable!("its keys are texts")));
     }
 
     pub(super) fn list<T>(&mut self, items: &[T], mut item: impl FnMut(&mut Self, &T)) {
@@ -80,6 +96,21 @@ impl<'a> Decoder<'a> {
     pub(super) fn text(&mut self) -> Result<String, Malformed> {
         let bytes = self.bytes()?.to_vec();
         String::from_utf8(bytes).map_err(|_| Malformed)
+    }
+
+    pub(super) fn maybe<T>(
+        &mut self,
+        item: impl FnOnce(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<Option<T>, Malformed> {
+        Ok(match self.flag()? {
+            true => Some(item(self)?),
+            false => None,
+        })
+    }
+
+    /// A value written as JSON.
+    pub(super) fn json<T: DeserializeOwned>(&mut self) -> Result<T, Malformed> {
+        serde_json::from_slice(self.bytes()?).map_err(|_| Malformed)
     }
 
     /// Items of at least `least` bytes each.

@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use super::protocol::Source;
+use super::protocol::{Source, Start};
 use super::sandbox;
 use super::worker::Memory;
 use crate::terminal::say;
@@ -17,7 +17,12 @@ use crate::terminal::say;
 /// # Errors
 /// When the walls can't be put up.
 pub(crate) fn command(model: &Path) -> anyhow::Result<ExitCode> {
-    let memory = Memory::of(&Source::File(model.to_owned()));
+    let memory = Memory::of(&Start {
+        source: Source::File(model.to_owned()),
+        threads: 1,
+        queue_max: 1,
+        kv_bytes: None,
+    });
     let beyond = memory.keeps.memory_bytes + 1;
     let lacking = sandbox::enter(&memory.keeps)?;
     for gap in lacking {

@@ -11,7 +11,7 @@ use llama::{
     Tenant,
 };
 
-use super::protocol::{Asked, End, Prompt, Source, Start, Work};
+use super::protocol::{Chat, End, Prompt, Source, Start, Work, Writing};
 use super::supervisor::Worker;
 use crate::terminal::say;
 use crate::tier::local::STARTER;
@@ -33,6 +33,7 @@ pub(crate) fn command() -> anyhow::Result<ExitCode> {
         source: Source::Starter,
         threads: 1,
         queue_max: 4,
+        kv_bytes: None,
     };
     let (worker, _) = Worker::start(start)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -64,7 +65,7 @@ fn in_process(engine: &Engine) -> anyhow::Result<f64> {
         max_tokens: TOKENS,
         ..GenerationOptions::default()
     };
-    let work = llama::Work::write_chat(engine.model(), &messages(), options)?.streamed();
+    let work = llama::Work::write_chat(engine.model(), (&messages(), &[]), options)?.streamed();
     let tenant = Tenant::new("measure");
     let start = Instant::now();
     let mut answer = engine.ask(Request { tenant, work })?;
@@ -80,26 +81,27 @@ fn in_process(engine: &Engine) -> anyhow::Result<f64> {
 
 async fn in_worker(worker: &Worker) -> anyhow::Result<f64> {
     let start = Instant::now();
-    let asked = |id| Asked {
-        id,
-        tenant: "measure".to_owned(),
-        prompt: Prompt::Chat(messages()),
-        work: Work::Write {
-            max_tokens: TOKENS,
-            temperature: 0.0,
-            seed: 0,
-            stop: Vec::new(),
-            rules: llama::Sampling::default(),
-            streams: true,
-        },
+    let writing = Writing {
+        prompt: Prompt::Chat(Chat {
+            messages: messages(),
+            tools: Vec::new(),
+        }),
+        max_tokens: TOKENS,
+        temperature: 0.0,
+        seed: 0,
+        stop: Vec::new(),
+        rules: llama::Sampling::default(),
+        streams: true,
+        tells_tokens: false,
     };
-    let call = worker.ask(asked).await;
+    let call = worker.ask("measure", Work::Write(Box::new(writing))).await;
     let mut call = call.map_err(|health| anyhow::anyhow!("{health:?}"))?;
     while call.next_piece().await.is_some() {}
     match (&mut call.end).await? {
-        End::Written {
-            log_probabilities, ..
-        } => Ok(per_token(start.elapsed(), log_probabilities.len())),
+        End::Written(written) => {
+            let tokens = written.log_probabilities.len();
+            Ok(per_token(start.elapsed(), tokens))
+        }
         other => anyhow::bail!("{other:?}"),
     }
 }

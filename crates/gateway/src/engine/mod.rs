@@ -22,6 +22,9 @@ mod worker;
 
 pub(crate) use exposure::command as exposure_command;
 pub(crate) use measure::command as measure_command;
-pub(crate) use protocol::{Asked, End, FaultKind, Prompt, Source, Start, Usage, Work};
-pub(crate) use supervisor::{About, Call, Health, NotStarted, Worker};
+pub(crate) use protocol::{
+    About, CallsAtOnce, Chat, Choice, End, FaultKind, Load, Piece, Prompt, Source, Start, Token,
+    Usage, Work, Writing, Written,
+};
+pub(crate) use supervisor::{Call, Health, NotStarted, Worker};
 pub(crate) use worker::command as worker_command;

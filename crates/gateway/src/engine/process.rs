@@ -6,8 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
-use super::protocol::{FromWorker, Message as _, Start, ToWorker};
-use super::supervisor::About;
+use super::protocol::{About, FromWorker, Message as _, Start, ToWorker};
 
 /// The hidden command that makes a process a worker.
 const COMMAND: &str = "engine-worker";
@@ -69,18 +68,7 @@ impl Process {
         };
         ToWorker::Start(start.clone()).send(&mut &*process.socket)?;
         match FromWorker::receive(&mut process.from)? {
-            Some(FromWorker::Ready {
-                model,
-                quantisation,
-                lacking,
-            }) => {
-                let about = About {
-                    model,
-                    quantisation,
-                    lacking,
-                };
-                Ok((process, about))
-            }
+            Some(FromWorker::Ready(about)) => Ok((process, about)),
             Some(FromWorker::Unloadable(message)) => Err(NoProcess::Unloadable(message)),
             Some(_) => Err(io::Error::from(io::ErrorKind::InvalidData).into()),
             None => Err(NoProcess::Ended(process.child.wait()?)),

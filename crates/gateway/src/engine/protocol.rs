@@ -12,18 +12,21 @@
 //! much, and no more, can lie unread on the way. Meanwhile further text gathers to one piece.
 
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::PathBuf;
-
-use llama::{ChatMessage, FinishReason, Piece, Role, Sampling};
 
 use super::codec::{Decoder, Encoder, Malformed};
 
+mod asked;
+mod end;
 mod sampling;
+mod start;
+
+pub(crate) use asked::{Asked, Chat, Prompt, Work, Writing};
+pub(crate) use end::{Choice, End, FaultKind, Load, Piece, Token, Usage, Written};
+pub(crate) use start::{About, CallsAtOnce, Source, Start};
 
 /// Changes whenever a message does. Both sides are the same program, but one of them may have been
 /// replaced by a newer one while the other ran.
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
 
 /// Pieces of text that may be on their way to a reader.
 pub(super) const WINDOW: usize = 8;
@@ -42,114 +45,16 @@ pub(super) enum ToWorker {
     Withdraw(u64),
 }
 
-/// What a worker is to be.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Start {
-    pub(crate) source: Source,
-    pub(crate) threads: usize,
-    pub(crate) queue_max: usize,
-}
-
-/// Where the model is.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Source {
-    /// Inside the program.
-    Starter,
-    File(PathBuf),
-}
-
-/// A request.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Asked {
-    pub(crate) id: u64,
-    /// Tenants share nothing.
-    pub(crate) tenant: String,
-    pub(crate) prompt: Prompt,
-    pub(crate) work: Work,
-}
-
-/// What something is to be done with.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Prompt {
-    /// A conversation, of which the next message is meant.
-    Chat(Vec<ChatMessage>),
-    /// A text, of which the continuation is meant; where there is a suffix, up to it.
-    Text {
-        text: String,
-        suffix: Option<String>,
-    },
-}
-
-/// What is to be done with a prompt.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Work {
-    /// Score these labels as what follows.
-    Score(Vec<String>),
-    /// Write what follows.
-    Write {
-        max_tokens: usize,
-        temperature: f64,
-        seed: u64,
-        stop: Vec<String>,
-        /// Which tokens may be chosen.
-        rules: Sampling,
-        /// Whether pieces are wanted.
-        streams: bool,
-    },
-}
-
 /// What the worker says.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum FromWorker {
-    Ready {
-        model: String,
-        quantisation: String,
-        /// What the system can't keep the worker from.
-        lacking: Vec<String>,
-    },
+    Ready(About),
     /// The model can't be loaded.
     Unloadable(String),
     /// A piece of a request's text.
     Text(u64, Piece),
     /// Nothing more comes of the request.
     End(u64, End),
-}
-
-/// How a request ended.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum End {
-    Scored {
-        log_probabilities: Vec<f64>,
-        usage: Usage,
-    },
-    Written {
-        text: String,
-        log_probabilities: Vec<f64>,
-        finish: FinishReason,
-        usage: Usage,
-    },
-    Failed {
-        fault: FaultKind,
-        message: String,
-    },
-    /// The queue is full; how long a request would wait, as far as one can say.
-    Busy {
-        wait_ms: u64,
-    },
-}
-
-/// Tokens of a prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Usage {
-    pub(crate) prompt: u64,
-    pub(crate) cached: u64,
-}
-
-/// Which side a failure lies on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FaultKind {
-    Request,
-    Engine,
 }
 
 /// Writes a frame.
@@ -243,137 +148,13 @@ impl Message for ToWorker {
     }
 }
 
-impl Start {
-    fn encode(&self, to: &mut Encoder) {
-        match &self.source {
-            Source::Starter => to.bytes(&[]),
-            Source::File(path) => to.bytes(path.as_os_str().as_bytes()),
-        }
-        to.number(self.threads as u64);
-        to.number(self.queue_max as u64);
-    }
-
-    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        let source = match from.bytes()? {
-            [] => Source::Starter,
-            path => Source::File(std::ffi::OsString::from_vec(path.to_vec()).into()),
-        };
-        Ok(Self {
-            source,
-            threads: count(from)?,
-            queue_max: count(from)?,
-        })
-    }
-}
-
-impl Asked {
-    fn encode(&self, to: &mut Encoder) {
-        to.number(self.id);
-        to.text(&self.tenant);
-        self.prompt.encode(to);
-        match &self.work {
-            Work::Score(labels) => {
-                to.byte(0);
-                to.list(labels, |to, label| to.text(label));
-            }
-            Work::Write {
-                max_tokens,
-                temperature,
-                seed,
-                stop,
-                rules,
-                streams,
-            } => {
-                to.byte(1);
-                to.number(*max_tokens as u64);
-                to.float(*temperature);
-                to.number(*seed);
-                to.list(stop, |to, stop| to.text(stop));
-                sampling::encode(rules, to);
-                to.byte((*streams).into());
-            }
-        }
-    }
-
-    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
-            id: from.number()?,
-            tenant: from.text()?,
-            prompt: Prompt::decode(from)?,
-            work: match from.byte()? {
-                0 => Work::Score(from.list(8, Decoder::text)?),
-                1 => Work::Write {
-                    max_tokens: count(from)?,
-                    temperature: from.float()?,
-                    seed: from.number()?,
-                    stop: from.list(8, Decoder::text)?,
-                    rules: sampling::decode(from)?,
-                    streams: from.flag()?,
-                },
-                _ => return Err(Malformed),
-            },
-        })
-    }
-}
-
-impl Prompt {
-    fn encode(&self, to: &mut Encoder) {
-        match self {
-            Self::Chat(messages) => {
-                to.byte(0);
-                to.list(messages, |to, message| {
-                    to.byte(match message.role {
-                        Role::System => 0,
-                        Role::User => 1,
-                        Role::Tool => 3,
-                        _ => 2,
-                    });
-                    to.text(&message.content);
-                });
-            }
-            Self::Text { text, suffix } => {
-                to.byte(1);
-                to.text(text);
-                to.list(suffix.as_slice(), |to, suffix| to.text(suffix));
-            }
-        }
-    }
-
-    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        let message = |from: &mut Decoder<'_>| {
-            let role = match from.byte()? {
-                0 => Role::System,
-                1 => Role::User,
-                2 => Role::Assistant,
-                3 => Role::Tool,
-                _ => return Err(Malformed),
-            };
-            Ok(ChatMessage::new(role, from.text()?))
-        };
-        Ok(match from.byte()? {
-            0 => Self::Chat(from.list(9, message)?),
-            1 => Self::Text {
-                text: from.text()?,
-                suffix: from.list(8, Decoder::text)?.pop(),
-            },
-            _ => return Err(Malformed),
-        })
-    }
-}
-
 impl Message for FromWorker {
     fn encode(&self, to: &mut Encoder) {
         match self {
-            Self::Ready {
-                model,
-                quantisation,
-                lacking,
-            } => {
+            Self::Ready(about) => {
                 to.byte(0);
                 to.number(VERSION);
-                to.text(model);
-                to.text(quantisation);
-                to.list(lacking, |to, lacking| to.text(lacking));
+                about.encode(to);
             }
             Self::Unloadable(message) => {
                 to.byte(1);
@@ -382,8 +163,7 @@ impl Message for FromWorker {
             Self::Text(id, piece) => {
                 to.byte(2);
                 to.number(*id);
-                to.text(&piece.text);
-                to.list(&piece.log_probabilities, |to, x| to.float(*x));
+                piece.encode(to);
             }
             Self::End(id, end) => {
                 to.byte(3);
@@ -395,109 +175,12 @@ impl Message for FromWorker {
 
     fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
         match from.byte()? {
-            0 if from.number()? == VERSION => Ok(Self::Ready {
-                model: from.text()?,
-                quantisation: from.text()?,
-                lacking: from.list(8, Decoder::text)?,
-            }),
+            0 if from.number()? == VERSION => Ok(Self::Ready(About::decode(from)?)),
             1 => Ok(Self::Unloadable(from.text()?)),
-            2 => {
-                let id = from.number()?;
-                let piece = Piece {
-                    text: from.text()?,
-                    log_probabilities: from.list(8, Decoder::float)?,
-                };
-                Ok(Self::Text(id, piece))
-            }
+            2 => Ok(Self::Text(from.number()?, Piece::decode(from)?)),
             3 => Ok(Self::End(from.number()?, End::decode(from)?)),
             _ => Err(Malformed),
         }
-    }
-}
-
-impl End {
-    fn encode(&self, to: &mut Encoder) {
-        match self {
-            Self::Scored {
-                log_probabilities,
-                usage,
-            } => {
-                to.byte(0);
-                to.list(log_probabilities, |to, x| to.float(*x));
-                usage.encode(to);
-            }
-            Self::Written {
-                text,
-                log_probabilities,
-                finish,
-                usage,
-            } => {
-                to.byte(1);
-                to.text(text);
-                to.list(log_probabilities, |to, x| to.float(*x));
-                to.byte(match finish {
-                    FinishReason::Length => 0,
-                    FinishReason::StopText => 1,
-                    _ => 2,
-                });
-                usage.encode(to);
-            }
-            Self::Failed { fault, message } => {
-                to.byte(2);
-                to.byte((*fault == FaultKind::Request).into());
-                to.text(message);
-            }
-            Self::Busy { wait_ms } => {
-                to.byte(3);
-                to.number(*wait_ms);
-            }
-        }
-    }
-
-    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        Ok(match from.byte()? {
-            0 => Self::Scored {
-                log_probabilities: from.list(8, Decoder::float)?,
-                usage: Usage::decode(from)?,
-            },
-            1 => Self::Written {
-                text: from.text()?,
-                log_probabilities: from.list(8, Decoder::float)?,
-                finish: match from.byte()? {
-                    0 => FinishReason::Length,
-                    1 => FinishReason::StopText,
-                    2 => FinishReason::EndOfAnswer,
-                    _ => return Err(Malformed),
-                },
-                usage: Usage::decode(from)?,
-            },
-            2 => Self::Failed {
-                fault: if from.flag()? {
-                    FaultKind::Request
-                } else {
-                    FaultKind::Engine
-                },
-                message: from.text()?,
-            },
-            3 => Self::Busy {
-                wait_ms: from.number()?,
-            },
-            _ => return Err(Malformed),
-        })
-    }
-}
-
-impl Usage {
-    fn encode(self, to: &mut Encoder) {
-        to.number(self.prompt);
-        to.number(self.cached);
-    }
-
-    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
-            prompt: from.number()?,
-            cached: from.number()?,
-        })
     }
 }
 

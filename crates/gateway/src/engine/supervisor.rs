@@ -9,11 +9,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc as blocking};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use llama::Piece;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::process::Process;
-use super::protocol::{Asked, End, FromWorker, Message as _, Start, ToWorker, WINDOW};
+use super::protocol::{
+    About, Asked, End, FromWorker, Message as _, Piece, Start, ToWorker, WINDOW, Work,
+};
 
 /// How long a request waits for a worker that is being started again.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -21,17 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const SOUND: Duration = Duration::from_secs(60);
 /// The longest rest between two starts.
 const REST_MAX: Duration = Duration::from_secs(30);
-
-/// What a worker says of itself.
-#[derive(Debug, Clone)]
-pub(crate) struct About {
-    /// The model's name.
-    pub(crate) model: String,
-    /// How its weights are stored.
-    pub(crate) quantisation: String,
-    /// What the kernel can't keep it from.
-    pub(crate) lacking: Vec<String>,
-}
 
 /// How the worker is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +60,7 @@ struct Shared {
     closing: AtomicBool,
     health: watch::Sender<Health>,
     ids: AtomicU64,
+    restarts: AtomicU64,
 }
 
 /// The way to the worker, and who waits for it.
@@ -113,6 +104,7 @@ impl Worker {
             closing: AtomicBool::new(false),
             health: told,
             ids: AtomicU64::new(0),
+            restarts: AtomicU64::new(0),
         });
         let (first, came_up) = blocking::sync_channel(1);
         let supervised = Arc::clone(&shared);
@@ -139,6 +131,11 @@ impl Worker {
         self.health.borrow().clone()
     }
 
+    /// How often it ended and was started again.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.shared.restarts.load(Ordering::Relaxed)
+    }
+
     /// Puts in a request; waits a moment for a worker that is being started again.
     ///
     /// # Errors
@@ -146,9 +143,12 @@ impl Worker {
     ///
     /// # Cancel safety
     /// Dropped midway, nothing was asked.
-    pub(crate) async fn ask(&self, request: impl FnOnce(u64) -> Asked) -> Result<Call, Health> {
-        let id = self.shared.ids.fetch_add(1, Ordering::Relaxed);
-        let mut asked = Box::new(request(id));
+    pub(crate) async fn ask(&self, tenant: &str, work: Work) -> Result<Call, Health> {
+        let mut asked = Box::new(Asked {
+            id: self.shared.ids.fetch_add(1, Ordering::Relaxed),
+            tenant: tenant.to_owned(),
+            work,
+        });
         let mut health = self.health.clone();
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
@@ -266,6 +266,7 @@ impl Shared {
                         // Who asked for it waits for this.
                         let _gone = first.send(Ok(about));
                     } else {
+                        self.restarts.fetch_add(1, Ordering::Relaxed);
                         tracing::warn!("the engine's process is up again");
                     }
                     let cause = self.converse(process);
@@ -356,7 +357,7 @@ impl Shared {
                 }
                 true
             }
-            FromWorker::Ready { .. } | FromWorker::Unloadable(_) => false,
+            FromWorker::Ready(_) | FromWorker::Unloadable(_) => false,
         }
     }
 

@@ -19,6 +19,7 @@ use super::keep::Owner;
 use super::server::Server;
 use super::vendor::{Vendor, X_GOOG_API_KEY};
 use crate::learn::stored::hex;
+use crate::tenant::Tenant;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -127,6 +128,7 @@ pub(super) async fn key(
 ) -> Result<Response, HttpError> {
     let key = google::query(&request, "key").filter(|_| Vendor::of(&request) == Vendor::Google);
     let owner = server.keys.let_in(request.headers(), key)?;
+    request.extensions_mut().insert(Tenant::of_owner(&owner.0));
     request.extensions_mut().insert(owner);
     Ok(next.run(request).await)
 }

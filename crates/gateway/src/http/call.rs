@@ -11,12 +11,15 @@ use super::exchange::Exchange;
 use super::keep::Owner;
 use super::server::Server;
 use crate::app::App;
+use crate::tenant::Tenant;
 
 /// What the layers before a route have made ready for it.
 pub(super) struct Call {
     pub(super) server: Arc<Server>,
     pub(super) app: Arc<App>,
     pub(super) exchange: Exchange,
+    /// On whose behalf.
+    pub(super) tenant: Tenant,
     pub(super) place: Place,
     pub(super) owner: Owner,
 }
@@ -35,6 +38,7 @@ impl FromRequestParts<Arc<Server>> for Call {
                 server: Arc::clone(server),
                 app: parts.extensions.remove()?,
                 exchange: parts.extensions.remove()?,
+                tenant: parts.extensions.remove()?,
                 place: parts.extensions.remove()?,
                 owner: parts.extensions.remove()?,
             })

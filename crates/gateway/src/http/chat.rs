@@ -118,11 +118,12 @@ pub(super) async fn answer(
         server,
         app,
         exchange,
+        tenant,
         place,
         owner: _,
     } = call;
     let delivery = asked.delivery;
-    let (task, request) = target::resolve(&app, asked, &exchange.id)?;
+    let (task, request) = target::resolve(&app, asked, (&exchange.id, &tenant))?;
     let reply = reply.for_task(&task)?;
     let work = Work {
         app,

@@ -9,8 +9,7 @@ use wire::google::path::{Method, Target};
 
 use super::call::Call;
 use super::error::HttpError;
-use super::{body, chat, models, target};
-use crate::tier::remote::estimated_prompt_tokens;
+use super::{body, chat, count_tokens, models, target};
 
 /// What is asked of a model, told by the end of the path.
 ///
@@ -40,8 +39,9 @@ pub(super) async fn ask(
         Method::CountTokens => {
             let body = body::read(&call.server, request).await?;
             let asked = parse_count_request(&target, &body)?;
-            let (_, request) = target::resolve(&call.app, asked, &call.exchange.id)?;
-            let tokens = estimated_prompt_tokens(&request.prompt);
+            let (task, request) =
+                target::resolve(&call.app, asked, (&call.exchange.id, &call.tenant))?;
+            let tokens = count_tokens::tokens(&call.app, &task, &request).await?;
             Ok(models::json(encode_count(tokens)).into_response())
         }
         Method::EmbedContent | Method::BatchEmbedContents => Err(HttpError::unknown_path()),

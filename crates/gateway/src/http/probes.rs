@@ -10,6 +10,7 @@ use axum::response::IntoResponse;
 use super::error::HttpError;
 use super::server::Server;
 use crate::app::App;
+use crate::tier::Tier;
 
 /// `GET /healthz`: the program lives.
 pub(super) async fn alive() -> &'static str {
@@ -32,6 +33,13 @@ pub(super) async fn ready(State(server): State<Arc<Server>>) -> Result<&'static 
 
 /// `GET /metrics`, in the OpenMetrics text format.
 pub(super) async fn metrics(Extension(app): Extension<Arc<App>>) -> impl IntoResponse {
+    for (name, tier) in &app.tiers {
+        if let Tier::Local(local) = tier {
+            let load = local.load().await;
+            app.metrics
+                .engine(name.as_str(), load.as_ref(), local.restarts());
+        }
+    }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(CONTENT_TYPE, kind)], app.metrics.page())
 }

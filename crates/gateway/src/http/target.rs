@@ -11,6 +11,7 @@ use super::error::HttpError;
 use crate::answer::Request;
 use crate::app::App;
 use crate::ready::ReadyTask;
+use crate::tenant::Tenant;
 use crate::tier::loss;
 
 const AUTO: &str = "auto";
@@ -46,7 +47,7 @@ pub(super) fn unknown(app: &App, model: &str) -> HttpError {
 pub(super) fn resolve(
     app: &App,
     asked: ChatRequest,
-    id: &RequestId,
+    (id, tenant): (&RequestId, &Tenant),
 ) -> Result<(Arc<ReadyTask>, Request), HttpError> {
     let task = find(app, &asked.model)?;
     let (prompt, generation, extra) = match &task.task.labels {
@@ -55,6 +56,7 @@ pub(super) fn resolve(
     };
     let request = Request {
         id: id.clone(),
+        tenant: tenant.clone(),
         prompt,
         generation,
         extra,

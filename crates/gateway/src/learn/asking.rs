@@ -10,6 +10,7 @@ use routing::student::Student;
 use crate::app::App;
 use crate::config::TaskConfig;
 use crate::ready::ReadyTask;
+use crate::tenant::Tenant;
 use crate::terminal;
 use crate::tier::{Question, Tier};
 
@@ -140,6 +141,7 @@ async fn one(
 ) -> Result<Given, String> {
     let question = Question {
         request: &RequestId("learn".to_owned()),
+        tenant: &Tenant::program(),
         tier: name,
         task: asking,
         prompt: &asking.task.prompt_for(text),

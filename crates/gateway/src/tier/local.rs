@@ -1,20 +1,32 @@
 //! The embedded engine as a tier. It computes in a process of its own ([`crate::engine`]).
 
-use std::time::Instant;
+mod conversation;
+mod rules;
+mod telling;
+
+use std::time::{Duration, Instant};
 
 use domain::{
     Completion, CompletionTokens, FinishReason, GenerationOptions, LabelProbabilities, Labels,
-    Prompt, PromptKind, PromptTokens, ResponseFormat, Usage,
+    Prompt, PromptTokens, Usage,
 };
+use futures_util::future::try_join_all;
 use ledger::{AttemptId, UnpaidAttempt};
-use llama::{ChatMessage, Grammar, Model, ModelError, Sampling};
+use llama::{Model, ModelError, ToolReader};
 use routing::evidence::{Evidence, TokenLogProbabilities};
 
-use super::showing::{Refused, Showing};
+use self::conversation::{engine_prompt, messages, tools};
+use self::rules::{calls_max, rules};
+use self::telling::Telling;
+use super::showing::{Refused, Showing, Shown};
 use super::{Asked, Bill, Fault, Question, TierAnswer, TierFailure, label_completion};
 use crate::clock;
 use crate::config::{self, ModelSource};
-use crate::engine::{self, About, Call, End, FaultKind, Health, NotStarted, Start, Worker};
+use crate::engine::{
+    self, About, Call, CallsAtOnce, Chat, End, FaultKind, Health, Load, NotStarted, Start, Work,
+    Worker, Writing, Written,
+};
+use crate::tenant::Tenant;
 
 /// The model that the program brings along.
 pub(crate) static STARTER: &[u8] = include_bytes!(concat!(
@@ -55,6 +67,7 @@ impl LocalTier {
             source,
             threads: settings.threads,
             queue_max: settings.queue_max,
+            kv_bytes: settings.kv_bytes,
         })?;
         for gap in &about.lacking {
             tracing::warn!(
@@ -90,13 +103,21 @@ impl LocalTier {
         }
     }
 
+    /// How many tools its model can call at once.
+    pub(crate) fn calls(&self) -> CallsAtOnce {
+        self.about.calls
+    }
+
     /// Asks the engine: labels are scored, free text is written.
     ///
     /// # Cancel safety
     /// When dropped midway the request leaves the engine within one step.
     pub(crate) async fn ask(&self, question: Question<'_>) -> Asked {
         let start = Instant::now();
-        let result = self.answer(&question).await;
+        let result = match &question.task.task.labels {
+            Some(labels) => self.label(&question, labels).await,
+            None => self.write(&question).await,
+        };
         let mut bill = Bill::default();
         if let Ok(answer) = &result {
             bill.unpaid.push(UnpaidAttempt {
@@ -113,63 +134,157 @@ impl LocalTier {
         }
     }
 
-    async fn answer(&self, question: &Question<'_>) -> Result<TierAnswer, TierFailure> {
-        let prompt = engine_prompt(question.prompt);
-        let labels = question.task.task.labels.as_ref();
-        let asked = |id| engine::Asked {
-            id,
-            tenant: question.task.task.name.to_string(),
-            prompt,
-            work: work(question),
-        };
-        let call = self.worker.ask(asked).await;
-        let mut call = call.map_err(|health| not_running(&health))?;
-        let mut showing = Showing::new(question);
-        while let Some(piece) = call.next_piece().await {
-            if let Some(refused) = showing.piece(piece).await {
-                // The call, dropped, takes the request out of the engine.
-                return Ok(self.begun(refused));
+    /// How often its process was started again.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.worker.restarts()
+    }
+
+    /// What the engine is doing; `None` where it does not say so soon.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when dropped midway.
+    pub(crate) async fn load(&self) -> Option<Load> {
+        /// A page of metrics waits for it.
+        const SOON: Duration = Duration::from_secs(1);
+        let told = async {
+            let mut call = self.put(&Tenant::program(), Work::Report).await.ok()?;
+            match ended(&mut call).await {
+                Ok(End::Reported(load)) => Some(load),
+                _ => None,
             }
+        };
+        tokio::time::timeout(SOON, told).await.ok()?
+    }
+
+    /// How many tokens a conversation is to the model.
+    ///
+    /// # Errors
+    /// When it is none that the model can be put.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when dropped midway.
+    pub(crate) async fn count(
+        &self,
+        tenant: &Tenant,
+        (prompt, options): (&Prompt, &GenerationOptions),
+    ) -> Result<PromptTokens, TierFailure> {
+        let work = Work::Count(engine_prompt(prompt, options));
+        match ended(&mut self.put(tenant, work).await?).await? {
+            End::Counted(tokens) => Ok(PromptTokens(tokens)),
+            other => Err(failed(other)),
         }
+    }
+
+    async fn put(&self, tenant: &Tenant, work: Work) -> Result<Call, TierFailure> {
+        let call = self.worker.ask(tenant.as_str(), work).await;
+        call.map_err(|health| not_running(&health))
+    }
+
+    async fn label(
+        &self,
+        question: &Question<'_>,
+        labels: &Labels,
+    ) -> Result<TierAnswer, TierFailure> {
+        let work = Work::Score {
+            chat: Chat {
+                messages: messages(question.prompt),
+                tools: Vec::new(),
+            },
+            labels: labels.iter().map(|label| label.name.clone()).collect(),
+        };
+        let mut call = self.put(question.tenant, work).await?;
         match ended(&mut call).await? {
             End::Scored {
                 log_probabilities,
                 usage,
-            } => {
-                let labels = labels.ok_or_else(broken)?;
-                self.labelled(labels, &log_probabilities, usage)
+            } => self.labelled(labels, &log_probabilities, usage),
+            other => Err(failed(other)),
+        }
+    }
+
+    /// Writes as many completions as are asked for, side by side: they share the prompt, which
+    /// the engine reads once.
+    async fn write(&self, question: &Question<'_>) -> Result<TierAnswer, TierFailure> {
+        let generation = question.generation;
+        let options = &generation.options;
+        let tools = tools(question.prompt, options);
+        let writing = Writing {
+            rules: rules(options, &tools, self.about.calls)?,
+            prompt: engine_prompt(question.prompt, options),
+            max_tokens: usize::try_from(generation.max_completion_tokens.0).unwrap_or(usize::MAX),
+            temperature: f64::from(generation.temperature),
+            seed: generation.seed,
+            stop: generation.stop.clone(),
+            streams: question.live.is_some(),
+            tells_tokens: options.logprobs.is_some(),
+        };
+        let completions = options.completions.unwrap_or(1).max(1);
+        let question = &Question {
+            // Whether several are accepted is known when the first is whole.
+            live: question
+                .live
+                .filter(|_| question.early.is_none() || completions == 1),
+            ..*question
+        };
+        let reader = ToolReader::new(tools).at_most(calls_max(options, self.about.calls));
+        let each = (0..completions)
+            .map(|number| self.write_one(question, (&writing, reader.clone()), number));
+        let mut all = Vec::new();
+        for written in try_join_all(each).await? {
+            match written {
+                Wrote::Whole(whole) => all.push(*whole),
+                Wrote::Beginning(refused) => return Ok(self.begun(refused)),
             }
-            End::Written {
-                text,
-                log_probabilities,
-                finish,
-                usage,
-            } => {
-                let evidence = TokenLogProbabilities::new(&log_probabilities).ok();
-                let finish_reason = match finish {
-                    llama::FinishReason::Length => FinishReason::Length,
-                    _ => FinishReason::Stop,
-                };
-                Ok(TierAnswer {
-                    completion: Completion {
-                        usage: Some(counted(usage, log_probabilities.len())),
-                        model: self.about.model.clone(),
-                        ..Completion::new(text, finish_reason)
-                    },
-                    label: None,
-                    evidence: evidence.map(Evidence::Tokens),
-                    is_whole: true,
-                })
+        }
+        let mut all = all.into_iter();
+        let Some((first, mut completion)) = all.next() else {
+            return Err(broken());
+        };
+        let evidence = TokenLogProbabilities::new(&first.log_probabilities).ok();
+        let mut usage = counted(first.usage, first.log_probabilities.len());
+        for (written, other) in all {
+            usage.completion.0 += written.log_probabilities.len() as u64;
+            completion.others.push(other);
+        }
+        completion.usage = Some(usage);
+        Ok(TierAnswer {
+            completion,
+            label: None,
+            evidence: evidence.map(Evidence::Tokens),
+            is_whole: true,
+        })
+    }
+
+    async fn write_one(
+        &self,
+        question: &Question<'_>,
+        (writing, reader): (&Writing, ToolReader),
+        number: u32,
+    ) -> Result<Wrote, TierFailure> {
+        let writing = Writing {
+            // The first is the one that would be written alone.
+            seed: writing.seed.wrapping_add(number.into()),
+            ..writing.clone()
+        };
+        let mut telling = Telling::new(number as usize, question.live, reader);
+        let mut call = self
+            .put(question.tenant, Work::Write(Box::new(writing)))
+            .await?;
+        let mut showing = Showing::new(question);
+        while let Some(piece) = call.next_piece().await {
+            match showing.piece(piece) {
+                Shown::Now(piece) => telling.piece(piece).await,
+                Shown::Later => {}
+                // The call, dropped, takes the request out of the engine.
+                Shown::Never(refused) => return Ok(Wrote::Beginning(refused)),
             }
-            End::Failed { fault, message } => Err(TierFailure {
-                reason: message,
-                retryable: false,
-                fault: match fault {
-                    FaultKind::Request => Fault::Request,
-                    FaultKind::Engine => Fault::Tier,
-                },
-            }),
-            End::Busy { wait_ms } => Err(full(wait_ms)),
+        }
+        match ended(&mut call).await? {
+            End::Written(mut written) => {
+                let completion = telling.end(&mut written, &self.about.model).await;
+                Ok(Wrote::Whole(Box::new((written, completion))))
+            }
+            other => Err(failed(other)),
         }
     }
 
@@ -220,6 +335,13 @@ impl LocalTier {
     }
 }
 
+/// What came of writing.
+enum Wrote {
+    Whole(Box<(Written, Completion)>),
+    /// It was not gone on with.
+    Beginning(Refused),
+}
+
 async fn ended(call: &mut Call) -> Result<End, TierFailure> {
     (&mut call.end).await.map_err(|_| TierFailure {
         reason: "the engine's process ended during this request; it is started again: ask again \
@@ -230,38 +352,19 @@ async fn ended(call: &mut Call) -> Result<End, TierFailure> {
     })
 }
 
-fn work(question: &Question<'_>) -> engine::Work {
-    if let Some(labels) = &question.task.task.labels {
-        return engine::Work::Score(labels.iter().map(|label| label.name.clone()).collect());
-    }
-    let generation = question.generation;
-    engine::Work::Write {
-        max_tokens: usize::try_from(generation.max_completion_tokens.0).unwrap_or(usize::MAX),
-        temperature: f64::from(generation.temperature),
-        seed: generation.seed,
-        stop: generation.stop.clone(),
-        rules: rules(&generation.options),
-        streams: question.live.is_some(),
-    }
-}
-
-/// Which tokens the engine may choose.
-fn rules(options: &GenerationOptions) -> Sampling {
-    let neutral = Sampling::default();
-    let wide = |share: Option<f32>, or: f64| share.map_or(or, f64::from);
-    Sampling {
-        top_k: options.top_k.map_or(0, |top_k| top_k as usize),
-        top_p: wide(options.top_p, neutral.top_p),
-        min_p: wide(options.min_p, neutral.min_p),
-        frequency_penalty: options.frequency_penalty.unwrap_or_default(),
-        presence_penalty: options.presence_penalty.unwrap_or_default(),
-        logit_bias: options.logit_bias.clone(),
-        grammar: match &options.response_format {
-            ResponseFormat::Text => None,
-            ResponseFormat::JsonObject => Some(Grammar::JsonObject),
-            ResponseFormat::JsonSchema(answer) => Some(Grammar::JsonSchema(answer.schema.clone())),
+/// Why there is another end than the one that was asked for.
+fn failed(end: End) -> TierFailure {
+    match end {
+        End::Failed { fault, message } => TierFailure {
+            reason: message,
+            retryable: false,
+            fault: match fault {
+                FaultKind::Request => Fault::Request,
+                FaultKind::Engine => Fault::Tier,
+            },
         },
-        ..neutral
+        End::Busy { wait_ms } => full(wait_ms),
+        _ => broken(),
     }
 }
 
@@ -272,26 +375,6 @@ fn counted(usage: engine::Usage, completion: usize) -> Usage {
         completion: CompletionTokens(completion as u64),
         ..Usage::default()
     }
-}
-
-fn engine_prompt(prompt: &Prompt) -> engine::Prompt {
-    let messages = prompt.messages.iter();
-    match &prompt.kind {
-        PromptKind::Conversation => engine::Prompt::Chat(messages.map(chat_message).collect()),
-        PromptKind::Text { suffix } => engine::Prompt::Text {
-            text: messages.map(|message| message.text()).collect(),
-            suffix: suffix.clone(),
-        },
-    }
-}
-
-fn chat_message(message: &domain::Message) -> ChatMessage {
-    let role = match message.role {
-        domain::Role::System => llama::Role::System,
-        domain::Role::User => llama::Role::User,
-        domain::Role::Assistant => llama::Role::Assistant,
-    };
-    ChatMessage::new(role, message.text())
 }
 
 fn not_running(health: &Health) -> TierFailure {

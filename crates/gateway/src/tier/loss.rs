@@ -5,14 +5,17 @@ use wire::chat::{ChatRequest, Lossy};
 use wire::fault::{Fault, FaultKind};
 
 use super::Tier;
+use crate::engine::CallsAtOnce;
 
 /// The first thing in a request that this tier could not make anything of; `None` where it takes
 /// everything.
 pub(crate) fn of(name: &TierName, tier: &Tier, asked: &ChatRequest) -> Option<Fault> {
     match tier {
-        Tier::Remote(remote) => by_protocol(name, remote.protocol(), asked),
+        Tier::Remote(remote) => {
+            several(&who(name), asked).or_else(|| by_protocol(name, remote.protocol(), asked))
+        }
         Tier::Student => by_text_alone(&who(name), asked),
-        Tier::Local(_) => by_engine(&who(name), asked),
+        Tier::Local(local) => by_engine(&who(name), local.calls(), asked),
         // Nothing is told to a person in a protocol.
         Tier::Person => None,
     }
@@ -30,9 +33,26 @@ pub(crate) fn by_text_alone(who: &str, asked: &ChatRequest) -> Option<Fault> {
 }
 
 /// The first thing in a request that is lost on the embedded engine.
-fn by_engine(who: &str, asked: &ChatRequest) -> Option<Fault> {
+fn by_engine(who: &str, calls: CallsAtOnce, asked: &ChatRequest) -> Option<Fault> {
+    let tools = || match calls {
+        CallsAtOnce::None => beyond_text(who, asked),
+        CallsAtOnce::One | CallsAtOnce::Several => None,
+    };
+    let beyond = |(kind, path)| unreadable(who, kind, path);
     let option = asked.generation.options.beyond_sampling();
-    beyond_text(who, asked).or(option.map(|option| not_offered(who, option)))
+    asked
+        .extra
+        .refusal(&asked.prompt)
+        .or_else(|| asked.prompt.beyond_tools().map(beyond))
+        .or_else(tools)
+        .or_else(|| asked.lost_call())
+        .or(option.map(|option| not_offered(who, option)))
+}
+
+/// A server elsewhere is asked for one completion at a time.
+fn several(who: &str, asked: &ChatRequest) -> Option<Fault> {
+    let options = &asked.generation.options;
+    options.asks_for_several().then(|| not_offered(who, "n"))
 }
 
 fn beyond_text(who: &str, asked: &ChatRequest) -> Option<Fault> {
@@ -40,8 +60,12 @@ fn beyond_text(who: &str, asked: &ChatRequest) -> Option<Fault> {
         return Some(refusal);
     }
     let (kind, path) = asked.prompt.beyond_text()?;
+    Some(unreadable(who, kind, path))
+}
+
+fn unreadable(who: &str, kind: &str, path: String) -> Fault {
     let found = format!("there is {kind}, and {who} reads text alone");
-    Some(unsupported(path, found))
+    unsupported(path, found)
 }
 
 fn not_offered(who: &str, option: &str) -> Fault {

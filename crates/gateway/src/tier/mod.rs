@@ -22,6 +22,7 @@ use self::local::LocalTier;
 use self::remote::RemoteTier;
 use crate::answer::Live;
 use crate::ready::ReadyTask;
+use crate::tenant::Tenant;
 
 /// A tier that can be asked.
 #[derive(Debug)]
@@ -93,6 +94,8 @@ impl Tier {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Question<'a> {
     pub(crate) request: &'a RequestId,
+    /// On whose behalf.
+    pub(crate) tenant: &'a Tenant,
     pub(crate) tier: &'a TierName,
     pub(crate) task: &'a ReadyTask,
     /// The whole conversation.

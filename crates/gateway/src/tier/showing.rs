@@ -1,21 +1,28 @@
 //! Showing what the engine writes: at once, or from when its first tokens are accepted.
 
-use domain::StreamEvent;
-use llama::Piece;
 use routing::evidence::{Evidence, TokenLogProbabilities};
 
 use super::{Early, Question};
-use crate::answer::Live;
+use crate::engine::Piece;
 
 /// What is shown of an answer that is being written.
 #[derive(Debug)]
-pub(super) struct Showing<'a> {
-    live: Option<&'a Live>,
+pub(super) struct Showing {
     /// When it is accepted, while it is not.
     early: Option<Early>,
     /// What was written until then.
-    held: String,
-    log_probabilities: Vec<f64>,
+    held: Piece,
+}
+
+/// What becomes of a piece.
+#[derive(Debug)]
+pub(super) enum Shown {
+    /// It is shown, with what was held before it.
+    Now(Piece),
+    /// It is held until more is known.
+    Later,
+    /// The answer will never be accepted.
+    Never(Refused),
 }
 
 /// The beginning of an answer that is not sure enough to be gone on with.
@@ -26,37 +33,37 @@ pub(super) struct Refused {
     pub(super) evidence: TokenLogProbabilities,
 }
 
-impl<'a> Showing<'a> {
+impl Showing {
     /// Nothing was written yet.
-    pub(super) fn new(question: &Question<'a>) -> Self {
+    pub(super) fn new(question: &Question<'_>) -> Self {
         Self {
-            live: question.live,
-            early: question.early,
-            held: String::new(),
-            log_probabilities: Vec::new(),
+            early: question.early.filter(|_| question.live.is_some()),
+            held: Piece::default(),
         }
     }
 
-    /// Shows a piece if what was written so far is accepted; the beginning, if it never will be.
-    pub(super) async fn piece(&mut self, piece: Piece) -> Option<Refused> {
-        let live = self.live?;
-        let mut text = piece.text;
-        if let Some(early) = self.early {
-            self.held.push_str(&text);
-            self.log_probabilities.extend(piece.log_probabilities);
-            if self.log_probabilities.len() < early.tokens {
-                return None;
-            }
-            text = std::mem::take(&mut self.held);
-            // Numbers that can't be are told at the answer's end, where nothing was shown.
-            let evidence = TokenLogProbabilities::new(&self.log_probabilities).ok()?;
-            let known = Evidence::Tokens(evidence.first(early.tokens));
-            if known.confidence() < early.threshold {
-                return Some(Refused { text, evidence });
-            }
-            self.early = None;
+    /// Says whether a piece is shown.
+    pub(super) fn piece(&mut self, piece: Piece) -> Shown {
+        let Some(early) = self.early else {
+            return Shown::Now(piece);
+        };
+        self.held.text.push_str(&piece.text);
+        self.held.log_probabilities.extend(piece.log_probabilities);
+        self.held.tokens.extend(piece.tokens);
+        if self.held.log_probabilities.len() < early.tokens {
+            return Shown::Later;
         }
-        live.say(StreamEvent::Text(text)).await;
-        None
+        // Numbers that can't be are told at the answer's end, where nothing was shown.
+        let Ok(evidence) = TokenLogProbabilities::new(&self.held.log_probabilities) else {
+            return Shown::Later;
+        };
+        let held = std::mem::take(&mut self.held);
+        let known = Evidence::Tokens(evidence.first(early.tokens));
+        if known.confidence() < early.threshold {
+            let text = held.text;
+            return Shown::Never(Refused { text, evidence });
+        }
+        self.early = None;
+        Shown::Now(held)
     }
 }

@@ -9,6 +9,7 @@ use super::inbox::Inbox;
 use super::request::Answered;
 use crate::cancel::Cancel;
 use crate::error::RequestError;
+use crate::generate::WrittenToken;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -34,14 +35,15 @@ pub enum Event {
     End(Result<Answered, RequestError>),
 }
 
-/// A piece of a text that is being written; never without text.
+/// A piece of a text that is being written.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Piece {
-    /// The text.
+    /// The text, never empty.
     pub text: String,
-    /// The log-probabilities of the tokens that were chosen since the piece before. There may be
-    /// more than the piece shows, because text that might still be taken back is held back.
-    pub log_probabilities: Vec<f64>,
+    /// The tokens written since the piece before, control tokens included. Their bytes can be
+    /// more than the text's: what may yet be taken back comes with a later piece.
+    pub tokens: Vec<WrittenToken>,
 }
 
 impl Answer {
@@ -155,10 +157,10 @@ impl Outbox {
         self.gone.check().is_err()
     }
 
-    pub(super) fn put(&self, text: &str, log_probabilities: &[f64]) {
+    pub(super) fn put(&self, text: &str, tokens: Vec<WrittenToken>) {
         let mut kept = self.lock();
         kept.piece.text.push_str(text);
-        kept.piece.log_probabilities.extend(log_probabilities);
+        kept.piece.tokens.extend(tokens);
         drop(kept);
         self.tell();
     }

@@ -304,9 +304,9 @@ impl Job {
         if let Task::Write { writing, streams } = &mut self.task
             && *streams
         {
-            let (text, log_probabilities) = writing.piece();
+            let text = writing.piece().to_owned();
             if !text.is_empty() {
-                self.outbox.put(text, log_probabilities);
+                self.outbox.put(&text, writing.new_tokens());
             }
         }
         let Some(outcome) = self.outcome.take() else {

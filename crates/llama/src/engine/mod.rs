@@ -86,7 +86,7 @@ impl EngineOptions {
 }
 
 /// What an engine is doing and has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct EngineStats {
     /// Requests that wait.
@@ -95,6 +95,12 @@ pub struct EngineStats {
     pub running: usize,
     /// Memory that keys and values take now.
     pub kv_bytes: u64,
+    /// Most memory that keys and values may take.
+    pub kv_bytes_max: u64,
+    /// Memory of the prefix tree's pages, some of which running requests use too.
+    pub prefix_bytes: u64,
+    /// Tokens computed a second, of the last steps above all; 0 before the first.
+    pub tokens_per_second: f64,
     /// Steps computed.
     pub steps: u64,
     /// Tokens computed.

@@ -60,6 +60,11 @@ pub(super) struct PrefixTree {
 }
 
 impl PrefixTree {
+    /// Pages that it holds.
+    pub(super) fn pages(&self) -> usize {
+        self.nodes.len() - self.free.len()
+    }
+
     /// Gives a cache all that the tree has of `tokens` behind `place`, where the cache has filled
     /// no more than that itself. Gives back the place it has come to.
     pub(super) fn extend(

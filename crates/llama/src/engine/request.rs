@@ -8,6 +8,7 @@ use crate::sampling::Sampling;
 use crate::scoring::encode_labels;
 use crate::session::Pooling;
 use crate::tokenizer::TokenId;
+use crate::tools::Tool;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,18 +81,19 @@ impl Work {
         })
     }
 
-    /// Writing the assistant's answer to `messages`, by the model's chat template.
+    /// Writing the assistant's answer to `messages`, which may be calls of `tools`, by the model's
+    /// chat template.
     ///
     /// # Errors
     ///
-    /// As [`Model::encode_chat`].
+    /// As [`Model::encode_chat_with_tools`].
     pub fn write_chat(
         model: &Model,
-        messages: &[ChatMessage],
+        (messages, tools): (&[ChatMessage], &[Tool]),
         options: GenerationOptions,
     ) -> Result<Self, RequestError> {
         Ok(Self::Write {
-            prompt: model.encode_chat(messages)?,
+            prompt: model.encode_chat_with_tools(messages, tools)?,
             options,
             rules: Sampling::default(),
             streams: false,
@@ -144,7 +146,8 @@ impl Work {
         self
     }
 
-    pub(super) fn tokens(&self) -> &[TokenId] {
+    /// The tokens that are read before anything is scored, written or told.
+    pub fn tokens(&self) -> &[TokenId] {
         match self {
             Self::Score { prompt, .. } | Self::Write { prompt, .. } => prompt,
             Self::Embed { tokens, .. } => tokens,

@@ -369,7 +369,11 @@ impl Scheduler {
 
     fn publish(&mut self) {
         self.stats.running = self.running.len();
-        self.stats.kv_bytes = (self.count.get() * self.model.page_shape().page_bytes()) as u64;
+        let bytes = |pages: usize| (pages * self.model.page_shape().page_bytes()) as u64;
+        self.stats.kv_bytes = bytes(self.count.get());
+        self.stats.kv_bytes_max = bytes(self.pages_max);
+        self.stats.prefix_bytes = bytes(self.tree.pages());
+        self.stats.tokens_per_second = self.speed.tokens_per_second();
         let tokens_ahead = self
             .running
             .iter()

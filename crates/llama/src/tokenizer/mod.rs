@@ -220,6 +220,11 @@ impl Tokenizer {
         self.special.eot.or(self.special.eos)
     }
 
+    /// Whether `token` ends what a model writes.
+    pub fn ends_answer(&self, token: TokenId) -> bool {
+        self.ends().any(|end| end == token)
+    }
+
     /// The tokens that end what a model writes.
     pub(crate) fn ends(&self) -> impl Iterator<Item = TokenId> {
         let SpecialIds { eos, eot, eom, .. } = self.special;

@@ -3,8 +3,8 @@
 use crate::support::gguf::Value as Stored;
 use crate::support::tiny::{self, Shape};
 use llama::{
-    ChatMessage, FinishReason, GenerationOptions, Model, RequestError, Role, Sampling, Session,
-    SpecialTokens, Tool, ToolCall,
+    ChatMessage, FinishReason, GenerationOptions, Grammar, Model, RequestError, Role, Sampling,
+    Session, SpecialTokens, Tool, ToolCall, ToolEvent, ToolReader,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -175,6 +175,92 @@ fn a_template_that_writes_json_without_end_is_stopped() {
     assert!(error.to_string().contains("fuel"), "{error}");
 }
 
+/// The calls and the text that a reader finds who gets about so many bytes at a time.
+fn read(text: &str, tools: &[Tool], bytes: usize) -> (Vec<ToolCall>, String) {
+    let mut reader = ToolReader::new(tools.to_vec());
+    let mut events = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let cut = (bytes..).find(|at| rest.is_char_boundary((*at).min(rest.len())));
+        let (piece, after) = rest.split_at(cut.unwrap().min(rest.len()));
+        events.extend(reader.push(piece));
+        rest = after;
+    }
+    events.extend(reader.finish());
+    let (mut calls, mut beside) = (Vec::new(), String::new());
+    for event in events {
+        match event {
+            ToolEvent::Text(text) => beside += &text,
+            ToolEvent::Call(name) => calls.push((name, String::new())),
+            ToolEvent::Arguments(json) => calls.last_mut().unwrap().1 += &json,
+        }
+    }
+    let calls = calls.into_iter().map(|(name, json)| ToolCall {
+        name,
+        arguments: serde_json::from_str(&json).unwrap(),
+    });
+    (calls.collect(), beside)
+}
+
+#[test]
+fn arguments_are_told_while_they_are_written() {
+    let mut reader = ToolReader::new(vec![tool("rate")]);
+    let said = |text: &str| ToolEvent::Arguments(text.to_owned());
+    assert_eq!(reader.push(r#"{"name": "rate", "param"#), []);
+    let events = reader.push(r#"eters": {"to": "}"#);
+    assert_eq!(
+        events,
+        [ToolEvent::Call("rate".into()), said(r#"{"to": "}"#)]
+    );
+    assert_eq!(
+        reader.push(r#"\"", "x": [{}]"#),
+        [said(r#"\"", "x": [{}]"#)]
+    );
+    assert_eq!(reader.push("}} "), [said("}")]);
+    assert_eq!(reader.push("then"), [ToolEvent::Text("then".into())]);
+    assert_eq!(reader.finish(), []);
+    let mut broken_off = ToolReader::new(vec![tool("rate")]);
+    broken_off.push(r#"{"name": "rate", "parameters": {"to"#);
+    assert_eq!((broken_off.finish(), broken_off.calls()), (Vec::new(), 1));
+}
+
+#[test]
+fn no_more_calls_are_told_than_are_wanted() {
+    let one = r#"{"name": "rate", "parameters": {}}"#;
+    let text = format!("{one}; {one}");
+    for (most, calls) in [(1, 1), (2, 2), (9, 2)] {
+        let mut reader = ToolReader::new(vec![tool("rate")]).at_most(most);
+        let mut events = reader.push(&text);
+        events.extend(reader.finish());
+        assert_eq!((reader.calls(), events.len()), (calls, 2 * calls));
+    }
+    let mut reader = ToolReader::new(vec![tool("rate")]).at_most(1);
+    assert_eq!(reader.push("[rate(), rate()]"), []);
+    assert_eq!(reader.finish().len(), 2);
+}
+
+#[test]
+fn without_tools_all_is_text() {
+    let text = r#"{"name": "rate", "parameters": {}}"#;
+    assert_eq!(read(text, &[], 3), (Vec::new(), text.to_owned()));
+}
+
+#[test]
+fn a_template_that_takes_one_call_at_a_time_is_known_by_it() {
+    let takes = |model: &Model| model.chat_template().unwrap().takes_several_calls();
+    assert!(!takes(&model()));
+    let mut file = tiny::model(&Shape::default());
+    let one = "{%- if not message.tool_calls | length == 1 %}{{- raise_exception('one call at a time') }}{%- endif %}";
+    let several = TEMPLATE.replace(one, "").replace(
+        "{%- set call = message.tool_calls[0].function %}",
+        "{%- for it in message.tool_calls %}{%- set call = it.function %}",
+    );
+    let several = several.replace("+ '}<|eot_id|>' }}", "+ '}<|eot_id|>' }}{%- endfor %}");
+    file.set("tokenizer.chat_template", Stored::Text(several));
+    assert!(takes(&file.open()));
+    assert!(!takes(&tiny::model(&Shape::default()).open()));
+}
+
 #[test]
 fn calls_are_found_in_every_form() {
     let tools = [tool("rate"), tool("get.day")];
@@ -214,8 +300,12 @@ fn calls_are_found_in_every_form() {
             )],
         ),
     ] {
-        assert_eq!(ToolCall::parse(text, &tools), Some(calls), "{text}");
+        assert_eq!(ToolCall::parse(text, &tools), Some(calls.clone()), "{text}");
         assert!(ToolCall::may_begin(&text[..1]), "{text}");
+        for bytes in [1, 7, text.len()] {
+            let (read, beside) = read(text, &tools, bytes);
+            assert_eq!((read, beside.as_str()), (calls.clone(), ""), "{text}");
+        }
     }
     for text in [
         "",
@@ -230,6 +320,9 @@ fn calls_are_found_in_every_form() {
         r#"[rate(x="\ud800")]"#,
     ] {
         assert_eq!(ToolCall::parse(text, &tools), None, "{text}");
+        if !text.contains("as you asked") {
+            assert_eq!(read(text, &tools, 1), (Vec::new(), text.to_owned()));
+        }
     }
     assert!(ToolCall::may_begin(" ") && ToolCall::may_begin("<fun"));
     assert!(!ToolCall::may_begin("The") && !ToolCall::may_begin("<b>"));
@@ -254,10 +347,19 @@ proptest! {
 
 #[test]
 fn a_model_under_the_grammar_of_calls_writes_one() {
-    let model = model();
     let tools = [tool("rate"), tool("day")];
+    writes_calls(Tool::call_grammar(&tools), &tools);
+    writes_calls(Tool::calls_grammar(&tools), &tools);
+    assert_eq!(
+        (Tool::call_grammar(&[]), Tool::calls_grammar(&[])),
+        (None, None)
+    );
+}
+
+fn writes_calls(grammar: Option<Grammar>, tools: &[Tool]) {
+    let model = model();
     let rules = Sampling {
-        grammar: Tool::call_grammar(&tools),
+        grammar,
         ..Sampling::default()
     };
     let mut called = 0;
@@ -276,7 +378,7 @@ fn a_model_under_the_grammar_of_calls_writes_one() {
             )
             .unwrap();
         if generated.finish == FinishReason::EndOfAnswer {
-            let calls = ToolCall::parse(&generated.text, &tools).unwrap();
+            let calls = ToolCall::parse(&generated.text, tools).unwrap();
             let arguments = &calls[0].arguments;
             assert!(["EUR", "USD"].contains(&arguments["to"].as_str().unwrap()));
             assert!(arguments["days"].as_u64().unwrap() <= 99);
@@ -284,5 +386,4 @@ fn a_model_under_the_grammar_of_calls_writes_one() {
         }
     }
     assert!(called > 0, "white space is all that any seed wrote");
-    assert_eq!(Tool::call_grammar(&[]), None);
 }

@@ -74,8 +74,10 @@ impl ChatRequest {
         })
     }
 
-    /// The first call whose arguments can't be told, where they must be an object.
-    fn lost_call(&self) -> Option<Fault> {
+    /// The fault to answer with where calls of tools must have an object for their arguments: it
+    /// names the first one that has none.
+    #[must_use]
+    pub fn lost_call(&self) -> Option<Fault> {
         self.parts().find_map(|(path, part)| {
             let Content::ToolCall(call) = &part.content else {
                 return None;

@@ -4,6 +4,10 @@ use domain::{CompletionTokens, Generation, GenerationOptions, Prompt};
 
 use super::extra::Extra;
 
+/// Most completions of one prompt that a client may ask for: they take places in a queue that
+/// others wait in too.
+pub(crate) const COMPLETIONS_MAX: u64 = 16;
+
 /// A client's request, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatRequest {

@@ -118,7 +118,7 @@ fn every_fault_says_where_what_and_what_to_do() {
         br#"{"contents": [{"parts": "geheim"}]}"#,
         br#"{"contents": [{"parts": [{"functionResponse": {"response": {}}}]}]}"#,
         br#"{"contents": ["geheim"], "generationConfig": {"temperature": 3}}"#,
-        br#"{"contents": ["geheim"], "generationConfig": {"candidateCount": 2}}"#,
+        br#"{"contents": ["geheim"], "generationConfig": {"candidateCount": 17}}"#,
         br#"{"contents": ["geheim"], "generationConfig": {"thinkingConfig": {"thinkingLevel": "geheim"}}}"#,
         br#"{"contents": ["geheim"], "tools": [{"functionDeclarations": [{"name": 5}]}]}"#,
         br#"{"contents": ["geheim"], "toolConfig": {"functionCallingConfig": {"mode": "geheim"}}}"#,

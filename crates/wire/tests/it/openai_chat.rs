@@ -171,7 +171,7 @@ fn every_fault_says_where_what_and_what_to_do() {
         r#""max_tokens": 0"#,
         r#""max_completion_tokens": 1.5"#,
         r#""max_tokens": 1, "max_completion_tokens": 2"#,
-        r#""n": 2"#,
+        r#""n": 17"#,
         r#""logprobs": "geheim""#,
         r#""top_logprobs": 3"#,
         r#""tools": [{"type": "function"}]"#,

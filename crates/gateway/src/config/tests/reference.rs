@@ -183,7 +183,10 @@ fn stated_ranges_are_those_that_are_checked() {
 /// The kind of a tier in which this option may stand.
 fn kind_for(place: &str) -> &'static str {
     match place {
-        "tiers.*.threads" | "tiers.*.queue_max" | "tiers.*.machine_usd_per_hour" => "local",
+        "tiers.*.threads"
+        | "tiers.*.queue_max"
+        | "tiers.*.kv_bytes"
+        | "tiers.*.machine_usd_per_hour" => "local",
         _ => "pool",
     }
 }

@@ -13,6 +13,7 @@ pub(super) fn encode(rules: &Sampling, to: &mut Encoder) {
     for penalty in [rules.frequency_penalty, rules.presence_penalty] {
         to.float(penalty.into());
     }
+    to.number(rules.alternatives as u64);
     to.list(&rules.logit_bias, |to, (token, bias)| {
         to.number((*token).into());
         to.float((*bias).into());
@@ -35,6 +36,7 @@ pub(super) fn decode(from: &mut Decoder<'_>) -> Result<Sampling, Malformed> {
         min_p: from.float()?,
         frequency_penalty: from.float()? as f32,
         presence_penalty: from.float()? as f32,
+        alternatives: count(from)?,
         ..Sampling::default()
     };
     rules.logit_bias = from.list(16, |from| {

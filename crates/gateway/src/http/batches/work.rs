@@ -29,6 +29,7 @@ use crate::http::files::{About, BATCH_OUTPUT, encode};
 use crate::http::server::now_s;
 use crate::http::{surface, target};
 use crate::ready::ReadyTask;
+use crate::tenant::Tenant;
 
 /// Waits before lines that failed for want of room or of a vendor are tried again.
 const AGAIN_AFTER: [Duration; 3] = [
@@ -346,7 +347,7 @@ fn understand(
         let rule = "a batch's answers are whole; leave it out";
         return Err(HttpError::wrong_field("stream", rule));
     }
-    let (task, request) = target::resolve(app, asked, id)?;
+    let (task, request) = target::resolve(app, asked, (id, &Tenant::of_owner(&batch.owner)))?;
     if task.task.sensitivity == Sensitivity::Restricted {
         return Err(HttpError::never_in_batches(task.task.name.as_str()));
     }

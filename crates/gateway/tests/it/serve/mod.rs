@@ -9,6 +9,7 @@ mod kept;
 mod keys;
 mod life;
 mod limits;
+mod local;
 mod messages;
 mod outward;
 mod pools;
@@ -16,10 +17,12 @@ mod refusals;
 mod renewal;
 mod responses;
 mod streams;
+mod tools;
 mod whole_domain;
 
 use serde_json::{Value, json};
 
+use crate::server::Response;
 use crate::vendor::Vendor;
 use crate::workplace::{LLAMA, config, documents};
 
@@ -50,4 +53,10 @@ fn document(index: usize) -> (String, String) {
     let document = &documents()[index];
     let text = |field: &str| document[field].as_str().unwrap().to_owned();
     (text("text"), text("classify"))
+}
+
+/// The body of an answer.
+fn ok(response: &Response) -> Value {
+    assert_eq!(response.status, 200, "{}", response.text());
+    response.json()
 }

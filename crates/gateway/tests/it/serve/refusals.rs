@@ -60,10 +60,10 @@ fn a_wrong_request_is_told_what_is_wrong_with_it() {
             "temperature",
         ),
         (
-            and(direct(), "logprobs", true).to_string(),
+            and(direct(), "reasoning_effort", "high").to_string(),
             400,
             "unsupported_parameter",
-            "logprobs",
+            "reasoning_effort",
         ),
         (long.to_string(), 400, "request_not_answerable", ""),
     ]);

@@ -261,14 +261,14 @@ fn what_a_tier_cannot_take_is_refused_with_its_name() {
             "a tool",
         ),
         (
-            and(asks("tier:llama", "x"), "logprobs", true),
-            "logprobs",
+            and(asks("tier:llama", "x"), "reasoning_effort", "high"),
+            "reasoning_effort",
             "does not offer",
         ),
         (
             and(asks("tier:frontier", "x"), "n", 2),
             "n",
-            "one completion",
+            "tier frontier, which may answer, does not offer",
         ),
     ];
     for (request, param, words) in cases {

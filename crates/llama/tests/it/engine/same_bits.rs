@@ -188,7 +188,8 @@ fn read(mut answer: Answer, streams: bool) -> Result<Outcome, RequestError> {
             Event::Text(piece) => {
                 assert!(!piece.text.is_empty());
                 pieces.push_str(&piece.text);
-                log_probabilities.extend(piece.log_probabilities);
+                let tokens = piece.tokens.iter();
+                log_probabilities.extend(tokens.map(|token| token.log_probability));
             }
             Event::End(end) => {
                 let outcome = end?.outcome;

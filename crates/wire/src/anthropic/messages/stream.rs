@@ -62,7 +62,8 @@ impl StreamEncoder {
             emit("message_start", start, stream);
         }
         match event {
-            StreamEvent::Start { .. } | StreamEvent::Logprobs(_) => {}
+            // This protocol has one completion and no log-probabilities.
+            StreamEvent::Start { .. } | StreamEvent::Logprobs(_) | StreamEvent::Other { .. } => {}
             StreamEvent::Unknown(opaque) => self.unknown(opaque, stream),
             StreamEvent::Text(text) | StreamEvent::Refusal(text) => {
                 self.open(Kind::Text, stream);

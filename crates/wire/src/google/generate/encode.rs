@@ -12,15 +12,19 @@ use crate::json::{Fields, Json, list};
 /// The whole answer as JSON. The model told is the head's.
 #[must_use]
 pub fn encode_completion(head: &AnswerHead, completion: &Completion) -> String {
-    let (beside, fields) = kept(completion.beside.as_ref());
-    let candidate = candidate(completion.parts.iter().filter_map(answer_part))
-        .followed_by(finished(completion.finish_reason))
-        .with("index", 0_u32)
-        .with_some("logprobsResult", logprobs(&completion.logprobs))
-        .with_owned(beside);
+    let (_, fields) = kept(completion.beside.as_ref());
+    let all = std::iter::once(completion).chain(&completion.others);
+    let candidates = all.enumerate().map(|(index, it)| {
+        let (beside, _) = kept(it.beside.as_ref());
+        candidate(it.parts.iter().filter_map(answer_part))
+            .followed_by(finished(it.finish_reason))
+            .with("index", index as u64)
+            .with_some("logprobsResult", logprobs(&it.logprobs))
+            .with_owned(beside)
+    });
     let usage = completion.usage.as_ref().map(usage_body);
     Fields::new()
-        .with("candidates", vec![candidate.into()])
+        .with("candidates", list(candidates))
         .with_some("usageMetadata", usage)
         .with("modelVersion", &head.model)
         .with("responseId", &head.id)
@@ -28,13 +32,16 @@ pub fn encode_completion(head: &AnswerHead, completion: &Completion) -> String {
         .encode()
 }
 
-/// One event of a stream, with these fields of its candidate beside the parts.
+/// One event of a stream about a candidate, by its number, with these fields of it beside the
+/// parts.
 pub(super) fn chunk<'a>(
-    head: &'a AnswerHead,
+    (head, index): (&'a AnswerHead, usize),
     parts: impl IntoIterator<Item = Fields<'a>>,
     beside: Fields<'a>,
 ) -> Fields<'a> {
-    let candidate = candidate(parts).with("index", 0_u32).followed_by(beside);
+    let candidate = candidate(parts)
+        .with("index", index as u64)
+        .followed_by(beside);
     Fields::new()
         .with("candidates", vec![candidate.into()])
         .with("modelVersion", &head.model)

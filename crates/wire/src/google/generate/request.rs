@@ -1,6 +1,6 @@
 //! Inward: a client's request.
 
-use domain::{CompletionTokens, Message, Prompt, Role};
+use domain::{CompletionTokens, GenerationOptions, Message, Prompt, Role};
 use serde_json::{Map, Value};
 
 use super::PROTOCOL;
@@ -8,7 +8,9 @@ use super::message::{Calls, read_content};
 use super::options::read_options;
 use super::tools::{read_tool_choice, read_tools};
 use crate::chat::rules::{MAX_TOKENS, SEED, STOP, TEMPERATURE};
-use crate::chat::{ChatRequest, Delivery, Extra, RequestedGeneration, StreamUsage};
+use crate::chat::{
+    COMPLETIONS_MAX, ChatRequest, Delivery, Extra, RequestedGeneration, StreamUsage,
+};
 use crate::fault::Fault;
 use crate::google::path::{Method, Target};
 use crate::google::renamed;
@@ -26,9 +28,9 @@ const CONFIG: Rule = Rule {
     says: "the config is an object",
     example: r#"{"temperature": 0.7}"#,
 };
-const ONE: Rule = Rule {
-    says: "one candidate a request is offered; leave candidateCount out or set it to 1",
-    example: "1",
+const CANDIDATES: Rule = Rule {
+    says: "candidateCount is a whole number from 1 to 16",
+    example: "2",
 };
 
 /// Fields that were read into domain values and are kept as well, because what they say is more
@@ -107,15 +109,20 @@ fn read_generation(
             .map(|text| Some(text.as_str().filter(|text| !text.is_empty())?.to_owned()))
             .collect()
     })?;
-    config.take_with("candidateCount", ONE, |value| {
-        (value.as_u64() == Some(1)).then_some(())
+    let completions = config.take_with("candidateCount", CANDIDATES, |value| {
+        let count = value.as_u64();
+        let count = count.filter(|count| (1..=COMPLETIONS_MAX).contains(count))?;
+        u32::try_from(count).ok()
     })?;
     let generation = RequestedGeneration {
         max_completion_tokens: most.map(CompletionTokens),
         temperature: config.take_single("temperature", 0.0..=2.0, TEMPERATURE)?,
         seed: config.take_with("seed", SEED, |value| Some(value.as_i64()?.cast_unsigned()))?,
         stop: stop.unwrap_or_default(),
-        options: read_options(&mut config)?,
+        options: GenerationOptions {
+            completions: completions.filter(|count| *count > 1),
+            ..read_options(&mut config)?
+        },
     };
     rest.extend(config.into_rest_under("generationConfig"));
     Ok(generation)

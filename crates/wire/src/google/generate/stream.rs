@@ -26,8 +26,11 @@ pub struct StreamEncoder {
     head: AnswerHead,
     framing: Framing,
     begun: bool,
-    /// The calls whose arguments are not known to be whole, in order, with those already told.
-    calls: Vec<Option<ToolCall>>,
+    /// The candidate of which is told.
+    candidate: usize,
+    /// Of each candidate the calls whose arguments are not known to be whole, in order, with those
+    /// already told.
+    calls: Vec<Vec<Option<ToolCall>>>,
 }
 
 impl StreamEncoder {
@@ -38,13 +41,22 @@ impl StreamEncoder {
             head,
             framing,
             begun: false,
-            calls: Vec::new(),
+            candidate: 0,
+            calls: vec![Vec::new()],
         }
     }
 
     /// Appends what tells this event. A call is told when its arguments are whole, because this
     /// protocol has them as an object.
     pub fn event(&mut self, event: &StreamEvent, stream: &mut String) {
+        let (candidate, event) = match event {
+            StreamEvent::Other { completion, event } => (*completion, &**event),
+            own => (0, own),
+        };
+        self.candidate = candidate;
+        if self.calls.len() <= candidate {
+            self.calls.resize(candidate + 1, Vec::new());
+        }
         if !matches!(
             event,
             StreamEvent::Arguments { .. } | StreamEvent::Start { .. } | StreamEvent::Unknown(_)
@@ -52,7 +64,7 @@ impl StreamEncoder {
             self.tell_calls(stream);
         }
         match event {
-            StreamEvent::Start { .. } => {}
+            StreamEvent::Start { .. } | StreamEvent::Other { .. } => {}
             StreamEvent::Text(text) | StreamEvent::Refusal(text) => {
                 self.parts([Fields::new().with("text", text)], stream);
             }
@@ -61,9 +73,9 @@ impl StreamEncoder {
                 self.parts([part], stream);
             }
             StreamEvent::Signature(signature) => self.seal(signature, stream),
-            StreamEvent::ToolCall(call) => self.calls.push(Some(call.clone())),
+            StreamEvent::ToolCall(call) => self.calls[candidate].push(Some(call.clone())),
             StreamEvent::Arguments { call, json } => {
-                if let Some(Some(call)) = self.calls.get_mut(*call) {
+                if let Some(Some(call)) = self.calls[candidate].get_mut(*call) {
                     call.arguments.push_str(json);
                 }
             }
@@ -72,16 +84,18 @@ impl StreamEncoder {
             StreamEvent::Unknown(opaque) => self.unknown(opaque, stream),
             StreamEvent::Logprobs(tokens) => {
                 let tokens = Fields::new().with_some("logprobsResult", logprobs(tokens));
-                let chunk = chunk(&self.head, [], tokens).encode();
+                let chunk = chunk((&self.head, candidate), [], tokens).encode();
                 self.write(&chunk, stream);
             }
             StreamEvent::End(end) => {
                 let usage = end.usage.as_ref().map(usage_body);
-                let chunk = chunk(&self.head, [], finished(end.finish_reason))
+                let head = (&self.head, candidate);
+                let chunk = chunk(head, [], finished(end.finish_reason))
                     .with_some("usageMetadata", usage)
                     .encode();
                 self.write(&chunk, stream);
-                if self.framing == Framing::Array {
+                // The end of all is the first one's.
+                if candidate == 0 && self.framing == Framing::Array {
                     stream.push(']');
                 }
             }
@@ -101,15 +115,15 @@ impl StreamEncoder {
     fn unknown(&mut self, opaque: &Opaque, stream: &mut String) {
         if opaque.protocol == PROTOCOL {
             let (candidate, fields) = kept(Some(opaque));
-            let chunk = chunk(&self.head, [], Fields::new().with_owned(candidate));
+            let head = (&self.head, self.candidate);
+            let chunk = chunk(head, [], Fields::new().with_owned(candidate));
             let chunk = chunk.with_owned(fields).encode();
             self.write(&chunk, stream);
         }
     }
 
     fn tell_calls(&mut self, stream: &mut String) {
-        let whole: Vec<Part> = self
-            .calls
+        let whole: Vec<Part> = self.calls[self.candidate]
             .iter_mut()
             .filter_map(Option::take)
             .map(|call| Part::new(Content::ToolCall(call)))
@@ -142,7 +156,7 @@ impl StreamEncoder {
     fn parts<'p>(&mut self, parts: impl IntoIterator<Item = Fields<'p>>, stream: &mut String) {
         let parts: Vec<Fields<'p>> = parts.into_iter().collect();
         if !parts.is_empty() {
-            let chunk = chunk(&self.head, parts, Fields::new()).encode();
+            let chunk = chunk((&self.head, self.candidate), parts, Fields::new()).encode();
             self.write(&chunk, stream);
         }
     }

@@ -4,7 +4,7 @@ use domain::{Completion, Content, FinishReason, Part, Protocol, TokenLogprob, To
 
 use super::usage::usage_body;
 use crate::chat::AnswerHead;
-use crate::json::{Fields, Json};
+use crate::json::{Fields, Json, list};
 use crate::openai::logprobs::{Bytes, token_list};
 
 const PROTOCOL: Protocol = Protocol::OpenAiChat;
@@ -12,13 +12,16 @@ const PROTOCOL: Protocol = Protocol::OpenAiChat;
 /// The whole answer as JSON. The model told is the head's.
 #[must_use]
 pub fn encode_completion(head: &AnswerHead, completion: &Completion) -> String {
-    let choice = Fields::new()
-        .with("index", 0_u32)
-        .with("message", message(&completion.parts))
-        .with("logprobs", logprobs(&completion.logprobs))
-        .with("finish_reason", finish_reason(completion.finish_reason));
+    let all = std::iter::once(completion).chain(&completion.others);
+    let choices = all.enumerate().map(|(index, completion)| {
+        Fields::new()
+            .with("index", index as u64)
+            .with("message", message(&completion.parts))
+            .with("logprobs", logprobs(&completion.logprobs))
+            .with("finish_reason", finish_reason(completion.finish_reason))
+    });
     head_fields(head, "chat.completion")
-        .with("choices", vec![choice.into()])
+        .with("choices", list(choices))
         .with_some("usage", completion.usage.as_ref().map(usage_body))
         .with_beside(completion.beside.as_ref(), PROTOCOL)
         .encode()

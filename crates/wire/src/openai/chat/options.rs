@@ -48,6 +48,7 @@ pub(super) fn read_options(object: &mut Object) -> Result<GenerationOptions, Fau
         presence_penalty: object.take_single("presence_penalty", -2.0..=2.0, PENALTY)?,
         logit_bias: bias.unwrap_or_default(),
         logprobs: read_logprobs(object)?,
+        completions: None,
         tool_choice: read_tool_choice(object),
         parallel_tool_calls: object.take_bool("parallel_tool_calls", PARALLEL)?,
         response_format: match format {

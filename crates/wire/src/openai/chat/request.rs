@@ -1,13 +1,15 @@
 //! Inward: a client's request.
 
-use domain::{CompletionTokens, Message, Prompt, Protocol};
+use domain::{CompletionTokens, GenerationOptions, Message, Prompt, Protocol};
 use serde_json::Value;
 
 use super::message::read_message;
 use super::options::read_options;
 use super::tools::{read_tools, refuse_functions};
 use crate::chat::rules::{MAX_TOKENS, MESSAGES, MODEL, SEED, STREAM, TEMPERATURE};
-use crate::chat::{ChatRequest, Delivery, Extra, RequestedGeneration, StreamUsage};
+use crate::chat::{
+    COMPLETIONS_MAX, ChatRequest, Delivery, Extra, RequestedGeneration, StreamUsage,
+};
 use crate::fault::{Fault, FaultKind};
 use crate::object::{Object, Rule};
 
@@ -23,8 +25,8 @@ const STOP: Rule = Rule {
     example: r#"["\n\n"]"#,
 };
 const N: Rule = Rule {
-    says: "one completion a request is offered; leave n out or set it to 1",
-    example: "1",
+    says: "n is a whole number from 1 to 16",
+    example: "2",
 };
 const STREAM_OPTIONS: Rule = Rule {
     says: "the stream options are an object",
@@ -41,8 +43,8 @@ const INCLUDE_USAGE: Rule = Rule {
 /// message, part or tool that has them, or in [`ChatRequest::extra`].
 ///
 /// # Errors
-/// The first fault of the body, if it is no request or asks for what is not offered (more than
-/// one completion, spoken answers, the functions that tools have replaced).
+/// The first fault of the body, if it is no request or asks for what is not offered (spoken
+/// answers, the functions that tools have replaced).
 pub fn parse_request(body: &[u8]) -> Result<ChatRequest, Fault> {
     let mut object = Object::from_body(body, BODY)?;
     let model = object.take_text("model", MODEL)?;
@@ -90,14 +92,22 @@ pub(crate) fn read_generation(object: &mut Object) -> Result<RequestedGeneration
         let signed = || value.as_i64().map(i64::cast_unsigned);
         value.as_u64().or_else(signed)
     })?;
-    object.take_with("n", N, |value| (value.as_u64() == Some(1)).then_some(()))?;
+    let completions = object.take_with("n", N, |value| {
+        let count = value
+            .as_u64()
+            .filter(|n| (1..=COMPLETIONS_MAX).contains(n))?;
+        u32::try_from(count).ok()
+    })?;
     let stop = object.take_with("stop", STOP, read_stop)?;
     Ok(RequestedGeneration {
         max_completion_tokens: newer.or(older).map(CompletionTokens),
         temperature,
         seed,
         stop: stop.unwrap_or_default(),
-        options: read_options(object)?,
+        options: GenerationOptions {
+            completions: completions.filter(|count| *count > 1),
+            ..read_options(object)?
+        },
     })
 }
 

@@ -1,6 +1,8 @@
 //! Inward: the answer as our clients get it, as a stream.
 
-use domain::{Content, FinishReason, Opaque, Protocol, StreamEnd, StreamEvent, ToolCall};
+use domain::{
+    Content, FinishReason, Opaque, Protocol, StreamEnd, StreamEvent, TokenLogprob, ToolCall,
+};
 use serde_json::{Map, Value};
 
 use super::encode::{finish_reason, head_fields, logprobs, seal};
@@ -14,11 +16,24 @@ use crate::sse::encode_data;
 pub struct StreamEncoder {
     head: AnswerHead,
     usage: StreamUsage,
+    choices: Vec<Choice>,
+    /// What a vendor of this protocol says in each chunk, beyond what the domain knows.
+    rest: Map<String, Value>,
+}
+
+/// One of the completions that are written.
+#[derive(Clone, Copy, Debug, Default)]
+struct Choice {
     begun: bool,
     /// How many tool calls have begun.
     calls: usize,
-    /// What a vendor of this protocol says in each chunk, beyond what the domain knows.
-    rest: Map<String, Value>,
+}
+
+/// What a chunk says of a choice beside its delta.
+#[derive(Default)]
+struct Beside<'a> {
+    logprobs: Option<&'a [TokenLogprob]>,
+    reason: Option<FinishReason>,
 }
 
 impl StreamEncoder {
@@ -28,8 +43,7 @@ impl StreamEncoder {
         Self {
             head,
             usage,
-            begun: false,
-            calls: 0,
+            choices: vec![Choice::default()],
             rest: Map::new(),
         }
     }
@@ -37,32 +51,48 @@ impl StreamEncoder {
     /// Appends the events of the protocol that tell this one. The first chunk, which says who
     /// speaks, comes of itself.
     pub fn event(&mut self, event: &StreamEvent, stream: &mut String) {
-        if !std::mem::replace(&mut self.begun, true) {
-            let delta = Fields::new().with("role", "assistant").with("content", "");
-            self.chunk(delta, Json::Null, None, stream);
+        let (index, event) = match event {
+            StreamEvent::Other { completion, event } => (*completion, &**event),
+            own => (0, own),
+        };
+        if self.choices.len() <= index {
+            self.choices.resize(index + 1, Choice::default());
         }
+        if !std::mem::replace(&mut self.choices[index].begun, true) {
+            let delta = Fields::new().with("role", "assistant").with("content", "");
+            self.chunk((index, delta), &Beside::default(), stream);
+        }
+        self.event_of(index, event, stream);
+    }
+
+    fn event_of(&mut self, index: usize, event: &StreamEvent, stream: &mut String) {
         let delta = match event {
             StreamEvent::Text(text) => Fields::new().with("content", text),
             StreamEvent::Refusal(text) => Fields::new().with("refusal", text),
             StreamEvent::Reasoning(text) => Fields::new().with("reasoning_content", text),
-            StreamEvent::ToolCall(call) => self.begin_call(call),
+            StreamEvent::ToolCall(call) => self.begin_call(index, call),
             StreamEvent::Arguments { call, json } => arguments(*call, json),
             StreamEvent::Part(part) => match &part.content {
-                Content::ToolCall(call) => self.begin_call(call),
+                Content::ToolCall(call) => self.begin_call(index, call),
                 Content::Text(text) => Fields::new().with("content", text),
                 // This protocol has nothing to say it with.
                 _ => return,
             },
             StreamEvent::Unknown(opaque) => return self.unknown(opaque, stream),
             StreamEvent::Logprobs(tokens) => {
-                return self.chunk(Fields::new(), logprobs(tokens), None, stream);
+                let beside = Beside {
+                    logprobs: Some(tokens),
+                    reason: None,
+                };
+                return self.chunk((index, Fields::new()), &beside, stream);
             }
-            StreamEvent::Start { .. } | StreamEvent::Signature(_) | StreamEvent::PartEnd(_) => {
-                return;
-            }
-            StreamEvent::End(end) => return self.end(end, stream),
+            StreamEvent::Start { .. }
+            | StreamEvent::Signature(_)
+            | StreamEvent::PartEnd(_)
+            | StreamEvent::Other { .. } => return,
+            StreamEvent::End(end) => return self.end(index, end, stream),
         };
-        self.chunk(delta, Json::Null, None, stream);
+        self.chunk((index, delta), &Beside::default(), stream);
     }
 
     /// Appends the end of a stream that broke. No end mark follows, so that nobody takes the
@@ -80,13 +110,14 @@ impl StreamEncoder {
             self.rest = rest;
         }
         if let Some(Value::Object(delta)) = fields.shift_remove("delta") {
-            self.chunk(Fields::new().with_owned(delta), Json::Null, None, stream);
+            let delta = Fields::new().with_owned(delta);
+            self.chunk((0, delta), &Beside::default(), stream);
         }
     }
 
-    fn begin_call<'a>(&mut self, call: &'a ToolCall) -> Fields<'a> {
-        let index = self.calls;
-        self.calls += 1;
+    fn begin_call<'a>(&mut self, choice: usize, call: &'a ToolCall) -> Fields<'a> {
+        let index = self.choices[choice].calls;
+        self.choices[choice].calls += 1;
         let function = Fields::new()
             .with("name", &call.name)
             .with("arguments", &call.arguments);
@@ -99,10 +130,17 @@ impl StreamEncoder {
         Fields::new().with("tool_calls", vec![call.into()])
     }
 
-    /// The finish reason, the usage if the client asked and it is known, and the end mark.
-    fn end(&self, end: &StreamEnd, stream: &mut String) {
-        let reason = Some(end.finish_reason);
-        self.chunk(Fields::new(), Json::Null, reason, stream);
+    /// The finish reason, and behind that of the first completion, whose end is that of all, the
+    /// usage if the client asked and it is known, and the end mark.
+    fn end(&self, index: usize, end: &StreamEnd, stream: &mut String) {
+        let beside = Beside {
+            logprobs: None,
+            reason: Some(end.finish_reason),
+        };
+        self.chunk((index, Fields::new()), &beside, stream);
+        if index > 0 {
+            return;
+        }
         if let (StreamUsage::Asked, Some(usage)) = (self.usage, &end.usage) {
             let body = head_fields(&self.head, "chat.completion.chunk")
                 .with("choices", Vec::new())
@@ -112,18 +150,12 @@ impl StreamEncoder {
         encode_data("[DONE]", stream);
     }
 
-    fn chunk(
-        &self,
-        delta: Fields<'_>,
-        logprobs: Json<'_>,
-        reason: Option<FinishReason>,
-        stream: &mut String,
-    ) {
-        let reason = reason.map(finish_reason);
+    fn chunk(&self, (index, delta): (usize, Fields<'_>), beside: &Beside<'_>, stream: &mut String) {
+        let reason = beside.reason.map(finish_reason);
         let choice = Fields::new()
-            .with("index", 0_u32)
+            .with("index", index as u64)
             .with("delta", delta)
-            .with("logprobs", logprobs)
+            .with("logprobs", logprobs(beside.logprobs.unwrap_or_default()))
             .with("finish_reason", reason.map_or(Json::Null, Json::from));
         let body =
             head_fields(&self.head, "chat.completion.chunk").with("choices", vec![choice.into()]);

@@ -1,5 +1,7 @@
 //! Inward: the answer as our clients get it, whole or as a stream.
 
+use std::borrow::Cow;
+
 use domain::{Completion, FinishReason, StreamEvent, TokenLogprob};
 
 use crate::chat::{AnswerHead, ErrorBody, StreamUsage};
@@ -10,11 +12,14 @@ use crate::sse::encode_data;
 /// The whole answer as JSON. The model told is the head's.
 #[must_use]
 pub fn encode_completion(head: &AnswerHead, completion: &Completion) -> String {
-    let text = completion.text();
-    let reason = Some(completion.finish_reason);
-    let choice = choice(&text, logprobs(&completion.logprobs), reason);
+    let all = || std::iter::once(completion).chain(&completion.others);
+    let texts: Vec<Cow<'_, str>> = all().map(Completion::text).collect();
+    let choices = all().zip(&texts).enumerate().map(|(index, (it, text))| {
+        let reason = Some(it.finish_reason);
+        choice((index, text), logprobs(&it.logprobs), reason)
+    });
     body(head)
-        .with("choices", vec![choice.into()])
+        .with("choices", list(choices))
         .with_some("usage", completion.usage.as_ref().map(usage_body))
         .encode()
 }
@@ -27,11 +32,15 @@ fn body(head: &AnswerHead) -> Fields<'_> {
         .with("model", &head.model)
 }
 
-fn choice<'a>(text: &'a str, logprobs: Json<'a>, reason: Option<FinishReason>) -> Fields<'a> {
+fn choice<'a>(
+    (index, text): (usize, &'a str),
+    logprobs: Json<'a>,
+    reason: Option<FinishReason>,
+) -> Fields<'a> {
     let reason = reason.map(|reason| Json::from(finish_reason_name(reason)));
     Fields::new()
         .with("text", text)
-        .with("index", 0_u32)
+        .with("index", index as u64)
         .with("logprobs", logprobs)
         .with("finish_reason", reason.unwrap_or(Json::Null))
 }
@@ -79,15 +88,24 @@ impl StreamEncoder {
 
     /// Appends the events of the protocol that tell this one; nothing for what is no text.
     pub fn event(&mut self, event: &StreamEvent, stream: &mut String) {
+        let (index, event) = match event {
+            StreamEvent::Other { completion, event } => (*completion, &**event),
+            own => (0, own),
+        };
         match event {
             StreamEvent::Text(text) | StreamEvent::Refusal(text) => {
-                self.chunk(choice(text, Json::Null, None), stream);
+                self.chunk(choice((index, text), Json::Null, None), stream);
             }
             StreamEvent::Logprobs(tokens) => {
-                self.chunk(choice("", logprobs(tokens), None), stream);
+                self.chunk(choice((index, ""), logprobs(tokens), None), stream);
             }
             StreamEvent::End(end) => {
-                self.chunk(choice("", Json::Null, Some(end.finish_reason)), stream);
+                let reason = Some(end.finish_reason);
+                self.chunk(choice((index, ""), Json::Null, reason), stream);
+                if index > 0 {
+                    // The end of all is the first one's.
+                    return;
+                }
                 if let (StreamUsage::Asked, Some(usage)) = (self.usage, &end.usage) {
                     let body = body(&self.head)
                         .with("choices", Vec::new())

@@ -78,7 +78,8 @@ impl StreamEncoder {
             }
         }
         match event {
-            StreamEvent::Start { .. } => {}
+            // This protocol has one completion.
+            StreamEvent::Start { .. } | StreamEvent::Other { .. } => {}
             StreamEvent::Text(more) => self.text(more, stream),
             StreamEvent::Refusal(more) => self.refusal(more, stream),
             StreamEvent::Reasoning(more) => self.reasoning(more, stream),
