@@ -323,7 +323,7 @@ mod tests {
         let all: Vec<usize> = (0..documents.len()).collect();
         let (mut left, mut expected) = (all.clone(), held_out.to_vec());
         let (mut weight, mut thresholds) = (1.0, [f64::INFINITY; 3]);
-        for tier in 0..3 {
+        for (tier, threshold) in thresholds.iter_mut().enumerate() {
             let claims = claims.weighted(weight);
             let score = |d: &Document| Scored {
                 confidence: answers_of(d)[tier].0,
@@ -345,7 +345,7 @@ mod tests {
             weight *= proven.weight;
             left.retain(|&i| answers_of(&documents[i])[tier].0 < at);
             expected.retain(|d| answers_of(d)[tier].0 < at);
-            thresholds[tier] = at;
+            *threshold = at;
         }
         thresholds
     }
