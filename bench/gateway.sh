@@ -7,12 +7,19 @@
 #
 # Each line is JSON: which way, which load, its figures, and of the process in the middle its
 # processor time in microseconds and its resident memory in KiB. PROFILE=debug tries the script out.
+# PEERS names the folder that bench/peers.sh filled: the gateways there are measured too, with
+# fewer requests, as each takes them much longer, and without a ledger.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 rounds=${1:-3}
 profile=${PROFILE:-release}
 requests=${REQUESTS:-2000}
+peers=${PEERS:+$(cd "$PEERS" && pwd)}
+ways=(direct relay tiergate)
+for peer in tensorzero portkey litellm; do
+    [ -z "$peers" ] || [ ! -d "$peers/$peer" ] || ways+=("$peer")
+done
 flags=()
 [ "$profile" = debug ] || flags=(--release)
 cargo build --locked --quiet "${flags[@]}" --package gateway --package standin --bins >&2
@@ -77,8 +84,77 @@ TOML
     started+=("$middle")
     address=$(first_line "$work/tiergate-$2")
     address=${address#listening on http://}
-    until bash -c "exec 3<>/dev/tcp/${address/://} && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 &&
-        grep -q '200 OK' <&3" 2>/dev/null; do sleep 0.1; done
+    answers GET /readyz
+    model=task:chat
+}
+
+start_tensorzero() {
+    cat >"$work/tensorzero-$2.toml" <<TOML
+[models.standin]
+routing = ["standin"]
+[models.standin.providers.standin]
+type = "openai"
+model_name = "standin-1"
+api_base = "http://$1/v1/"
+api_key_location = "none"
+TOML
+    taskset -c 0 "$peers/tensorzero/bin/python" - "$work/tensorzero-$2.toml" \
+        >"$work/tensorzero-$2" 2>/dev/null <<'PY' &
+import os
+import signal
+import sys
+from tensorzero.tensorzero import _start_http_gateway
+
+told = os.dup(1)
+os.dup2(2, 1)  # its log goes to standard output
+gateway = _start_http_gateway(
+    config_file=sys.argv[1], clickhouse_url=None, postgres_url=None, valkey_url=None, async_setup=False
+)
+os.write(told, f"{gateway.base_url}\n".encode())
+signal.pause()
+PY
+    middle=$!
+    started+=("$middle")
+    address=$(first_line "$work/tensorzero-$2")
+    address=${address#http://}
+    address=${address%%/*}
+    model=tensorzero::model_name::standin
+    how=(--path /openai/v1/chat/completions)
+}
+
+start_portkey() {
+    taskset -c 0 node "$peers/portkey/node_modules/@portkey-ai/gateway/build/start-server.js" \
+        --port=18787 --headless >/dev/null 2>&1 &
+    middle=$!
+    started+=("$middle")
+    address=127.0.0.1:18787
+    answers GET /
+    how=(--header 'x-portkey-provider: openai' --header "x-portkey-custom-host: http://$1/v1"
+        --header 'authorization: Bearer none')
+}
+
+start_litellm() {
+    cat >"$work/litellm-$2.yaml" <<YAML
+model_list:
+  - model_name: standin-1
+    litellm_params: { model: openai/standin-1, api_base: "http://$1/v1", api_key: none }
+YAML
+    LITELLM_MASTER_KEY=sk-bench LITELLM_LOCAL_MODEL_COST_MAP=True taskset -c 0 "$peers/litellm/bin/litellm" \
+        --config "$work/litellm-$2.yaml" --host 127.0.0.1 --port 18788 >/dev/null 2>&1 &
+    middle=$!
+    started+=("$middle")
+    address=127.0.0.1:18788
+    answers GET /health/liveliness
+    how=(--header 'authorization: Bearer sk-bench')
+}
+
+# Waits until `address` answers a path with 200.
+answers() {
+    until bash -c "exec 3<>/dev/tcp/${address/://} && printf '$1 $2 HTTP/1.0\r\nhost: localhost\r\n\r\n' >&3 &&
+        grep -q '200 OK' <&3" 2>/dev/null; do
+        kill -0 "$middle" || { echo "bench: what listens on $address did not start" >&2; exit 1; }
+        sleep 0.1
+    done
 }
 
 # Processor time of the process in the middle, in microseconds.
@@ -97,7 +173,8 @@ measure() {
     local way=$1 name=$2 before after figures
     shift 2
     before=$(spent_us)
-    figures=$(taskset -c 1 "$bin/load" "$@" --address "$address" --model "$model")
+    figures=$(taskset -c 1 "$bin/load" "$@" --address "$address" --model "$model" "${how[@]}") ||
+        figures=null
     after=$(spent_us)
     printf '{"way":"%s","load":"%s","spent_us":%s,"resident_kib":%s,"figures":%s}\n' \
         "$way" "$name" "$((${after%.*} - ${before%.*}))" "$(resident_kib)" "$figures"
@@ -107,23 +184,21 @@ words=$(seq -s ' ' 1 224)
 printf '{"text":"short","gold":"Yes."}\n{"text":"long","gold":"%s"}\n' "$words" \
     >"$work/answers.jsonl"
 for round in $(seq "$rounds"); do
-    for way in direct relay tiergate; do
+    for way in "${ways[@]}"; do
         for pace in 0 2; do
             middle=''
             model=standin-1
+            how=()
             start_standin "$round-$way-$pace" "$pace"
-            case $way in
-                relay) start_relay "$address" "$round-$pace" ;;
-                tiergate)
-                    start_tiergate "$address" "$round-$pace"
-                    model=task:chat
-                    ;;
-            esac
+            [ "$way" = direct ] || "start_$way" "$address" "$round-$pace"
+            each=$requests
+            case $way in tensorzero | portkey | litellm) each=$((requests / 10)) ;; esac
             if [ "$pace" = 0 ]; then
-                measure "$way" one requests --text short --connections 1 --each "$requests"
-                measure "$way" many requests --text short --connections 64 --each $((requests / 8))
+                measure "$way" one requests --text short --connections 1 --each "$each"
+                measure "$way" many requests --text short --connections 64 --each $((each / 8))
             else
                 measure "$way" streams streams --text long --connections 100 --each 2
+                measure "$way" crowd streams --text long --connections 500 --each 1
             fi
             finish_round=("${started[@]}")
             for pid in "${finish_round[@]}"; do kill "$pid" 2>/dev/null || true; done

@@ -42,6 +42,12 @@ struct Load {
     /// The text to send
     #[arg(long)]
     text: String,
+    /// Where the server answers conversations
+    #[arg(long, default_value = "/v1/chat/completions")]
+    path: String,
+    /// A header to send too, as `NAME: VALUE`; may be repeated
+    #[arg(long, value_name = "HEADER")]
+    header: Vec<String>,
     /// How many connections there are at once
     #[arg(long, default_value_t = 1)]
     connections: usize,
@@ -91,9 +97,11 @@ fn request(load: &Load, streamed: bool) -> String {
         "messages": [{"role": "user", "content": load.text}],
     });
     let body = body.to_string();
+    let headers: String = load.header.iter().map(|it| format!("{it}\r\n")).collect();
     format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+        "POST {} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{headers}\
          content-length: {}\r\n\r\n{body}",
+        load.path,
         body.len()
     )
 }
