@@ -17,7 +17,7 @@ use crate::kernels::{
     Matrix, Panel, Product, Queries, RmsNorm, SwiGlu, Team, multiply,
 };
 use crate::kv_cache::HeadPages;
-use crate::model::{Layer, Model};
+use crate::model::{Layer, Model, RopeFrequencies};
 use crate::probability::log_normaliser;
 use crate::tokenizer::TokenId;
 
@@ -147,16 +147,15 @@ impl Forward<'_> {
     }
 
     fn turns(&self, rows: &[Row], scratch: &mut Scratch) {
-        let turn = |position: usize, frequency: f64| {
-            let (sin, cos) = (position as f64 * frequency).sin_cos();
-            (cos as f32, sin as f32)
+        let RopeFrequencies { radians, magnitude } = &self.model.rope;
+        let turn = |position: usize, radians: f64| {
+            let (sin, cos) = (position as f64 * radians).sin_cos();
+            ((cos * magnitude) as f32, (sin * magnitude) as f32)
         };
-        let frequencies = &self.model.rope.0;
         scratch.turns.clear();
         for row in rows {
-            scratch
-                .turns
-                .extend(frequencies.iter().map(|f| turn(row.position, *f)));
+            let turns = radians.iter().map(|it| turn(row.position, *it));
+            scratch.turns.extend(turns);
         }
     }
 
@@ -275,7 +274,7 @@ impl Forward<'_> {
 
     fn keep_wanted(&self, rows: &mut Vec<Row>, scratch: &mut Scratch) {
         let dim = self.model.config.dim;
-        let pairs = self.model.rope.0.len();
+        let pairs = self.model.rope.radians.len();
         let mut kept = 0;
         for (i, row) in rows.iter().enumerate() {
             if row.wanted {
@@ -336,7 +335,7 @@ impl Forward<'_> {
     ) {
         let config = &self.model.config;
         let group = config.n_heads / config.n_kv_heads;
-        let (head_dim, pairs) = (config.head_dim, self.model.rope.0.len());
+        let (head_dim, pairs) = (config.head_dim, self.model.rope.radians.len());
         let (_, kv_head) = job.place;
         vectors.resize(job.rows.len() * group * head_dim, 0.0);
         lengths.clear();

@@ -1,7 +1,5 @@
 //! A model's sizes, from the file's metadata.
 
-use super::source::Source;
-use super::weights::{ReadFault, vector};
 use crate::error::{Fault, Parsed, Place, quoted};
 use crate::gguf::{Gguf, Value};
 
@@ -35,7 +33,7 @@ pub struct Config {
 
 /// No model comes near: a guard for the arithmetic below.
 const SIZE_MAX: usize = 1 << 24;
-const CONTEXT_MAX: usize = 1 << 30;
+pub(super) const CONTEXT_MAX: usize = 1 << 30;
 
 impl Config {
     pub(super) fn read(file: &Gguf<'_>) -> Parsed<Self> {
@@ -112,7 +110,7 @@ fn check_architecture(file: &Gguf<'_>) -> Parsed<()> {
     }
 }
 
-fn fault(key: &str, message: String) -> Fault {
+pub(super) fn fault(key: &str, message: String) -> Fault {
     Fault::malformed(Place::Key(format!("llama.{key}")), message)
 }
 
@@ -148,84 +146,4 @@ fn optional(file: &Gguf<'_>, key: &str, default: usize) -> Parsed<usize> {
         }
         Some(_) => size(file, key),
     }
-}
-
-/// How fast each pair of a head's dimensions turns: radians for each position, (rope_dim / 2).
-///
-/// Pair `i` turns by `base^(-2i / rope_dim)` for each position (Su et al. 2021, "RoFormer",
-/// section 3.2.2), divided by the linear scaling factor and by `rope_freqs.weight[i]` where the
-/// file has them.
-pub(crate) struct RopeFrequencies(pub(crate) Vec<f64>);
-
-impl RopeFrequencies {
-    pub(super) fn read(
-        file: &Gguf<'_>,
-        source: &Source<'_>,
-        config: &Config,
-    ) -> Result<Self, ReadFault> {
-        let base = Self::base(file)?;
-        let scale = linear_scale(file)?;
-        let pairs = config.rope_dim / 2;
-        let factors = rope_factors(file, source, pairs)?;
-        let frequency = |i: usize| {
-            let plain = base.powf(-2.0 * i as f64 / config.rope_dim as f64);
-            plain
-                / scale
-                / factors
-                    .as_ref()
-                    .map_or(1.0, |factors| f64::from(factors[i]))
-        };
-        Ok(Self((0..pairs).map(frequency).collect()))
-    }
-
-    /// The base of the frequencies.
-    pub(super) fn base(file: &Gguf<'_>) -> Parsed<f64> {
-        Ok(positive(file, "rope.freq_base")?.unwrap_or(10_000.0))
-    }
-}
-
-fn positive(file: &Gguf<'_>, key: &str) -> Parsed<Option<f64>> {
-    match file.float(&format!("llama.{key}"))? {
-        Some(x) if x <= 0.0 => Err(fault(key, format!("{x} must be greater than 0"))),
-        other => Ok(other),
-    }
-}
-
-fn linear_scale(file: &Gguf<'_>) -> Parsed<f64> {
-    const KEY: &str = "llama.rope.scaling.type";
-    let factor = positive(file, "rope.scaling.factor")?;
-    match file.string(KEY)? {
-        None => Ok(positive(file, "rope.scale_linear")?
-            .or(factor)
-            .unwrap_or(1.0)),
-        Some("none") => Ok(1.0),
-        Some("linear") => Ok(factor.unwrap_or(1.0)),
-        Some(other) => {
-            let message = format!(
-                "rope scaling {} is not supported; none and linear are",
-                quoted(other)
-            );
-            Err(Fault::unsupported(Place::Key(KEY.into()), message))
-        }
-    }
-}
-
-fn rope_factors(
-    file: &Gguf<'_>,
-    source: &Source<'_>,
-    pairs: usize,
-) -> Result<Option<Vec<f32>>, ReadFault> {
-    const NAME: &str = "rope_freqs.weight";
-    if file.tensor(NAME).is_none() {
-        return Ok(None);
-    }
-    let factors = vector(file, source, NAME, pairs)?;
-    if factors
-        .iter()
-        .all(|factor| factor.is_finite() && *factor > 0.0)
-    {
-        return Ok(Some(factors));
-    }
-    let message = "a factor is not greater than 0";
-    Err(Fault::malformed(Place::Tensor(NAME.into()), message).into())
 }

@@ -3,6 +3,7 @@
 mod config;
 mod load;
 mod memory;
+mod rope;
 mod source;
 mod summary;
 mod weights;
@@ -12,7 +13,7 @@ pub use load::{LoadOptions, LoadProgress};
 pub use memory::available_bytes as available_memory_bytes;
 pub use summary::{ModelFile, Rope, TensorGroup};
 
-pub(crate) use config::RopeFrequencies;
+pub(crate) use rope::RopeFrequencies;
 pub(crate) use weights::{Layer, Weights};
 
 use crate::chat_template::{ChatMessage, ChatTemplate};

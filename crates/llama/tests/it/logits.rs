@@ -75,6 +75,19 @@ fn f32_own_head_and_scaled_rope() {
 }
 
 #[test]
+fn f32_yarn() {
+    check(
+        Shape {
+            rope_scale: Some(8.0),
+            rope_yarn: true,
+            seed: 3,
+            ..Shape::default()
+        },
+        F32,
+    );
+}
+
+#[test]
 fn f32_odd_sizes() {
     let shape = Shape {
         dim: 36,

@@ -91,8 +91,22 @@ fn models_of_another_kind() {
         &["split into 3 files", "merge"],
     );
     check(
-        |file| file.set("llama.rope.scaling.type", text("yarn")),
-        &["rope scaling \"yarn\""],
+        |file| file.set("llama.rope.scaling.type", text("longrope")),
+        &["rope scaling \"longrope\"", "none, linear and yarn are"],
+    );
+    let yarn = |key: &'static str, value: Value| {
+        move |file: &mut File| {
+            file.set("llama.rope.scaling.type", text("yarn"));
+            file.set(key, value);
+        }
+    };
+    let multiplier = "llama.rope.scaling.yarn_log_multiplier";
+    check(yarn(multiplier, Value::F32(1.0)), &[multiplier]);
+    let context = "llama.rope.scaling.original_context_length";
+    check(yarn(context, Value::U32(0)), &[context, "0 is outside 1"]);
+    check(
+        yarn("llama.rope.freq_base", Value::F32(1.0)),
+        &["llama.rope.freq_base", "nothing to go by"],
     );
     check(
         |file| file.set("tokenizer.ggml.model", text("bert")),

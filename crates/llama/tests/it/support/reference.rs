@@ -1,7 +1,7 @@
 //! The Llama forward pass in double precision, one token at a time, as plainly as can be.
 
 use super::gguf::File;
-use super::tiny::Shape;
+use super::tiny::{self, Shape};
 use std::collections::HashMap;
 
 pub(crate) struct Reference {
@@ -65,14 +65,33 @@ impl Reference {
             for i in 0..s.rope_dim / 2 {
                 let exponent = -2.0 * i as f64 / s.rope_dim as f64;
                 let mut angle = position as f64 * f64::from(s.rope_base).powf(exponent);
-                angle /= s.rope_scale.map_or(1.0, f64::from);
                 angle /= factors.map_or(1.0, |factors| factors[i]);
-                let (a, b) = (head[2 * i], head[2 * i + 1]);
+                let (scale, length) = self.scale(i);
+                angle /= scale;
+                let (a, b) = (head[2 * i] * length, head[2 * i + 1] * length);
                 head[2 * i] = a * angle.cos() - b * angle.sin();
                 head[2 * i + 1] = a * angle.sin() + b * angle.cos();
             }
         }
         x
+    }
+
+    /// By what pair `i` turns slower than it would, and how much longer a turned pair is: for YaRN
+    /// as Hugging Face's library computes it.
+    fn scale(&self, i: usize) -> (f64, f64) {
+        let s = &self.shape;
+        let scale = s.rope_scale.map_or(1.0, f64::from);
+        if !s.rope_yarn {
+            return (scale, 1.0);
+        }
+        let dim = s.rope_dim as f64;
+        let pair = |rotations: f64| {
+            let ratio = tiny::YARN_CONTEXT as f64 / (rotations * 2.0 * std::f64::consts::PI);
+            dim * ratio.ln() / (2.0 * f64::from(s.rope_base).ln())
+        };
+        let (low, high) = (pair(32.0).floor().max(0.0), pair(1.0).ceil().min(dim - 1.0));
+        let ramp = ((i as f64 - low) / (high - low)).clamp(0.0, 1.0);
+        (1.0 / (ramp / scale + (1.0 - ramp)), 0.1 * scale.ln() + 1.0)
     }
 
     fn attend(&self, q: &[f64], keys: &[Vec<f64>], values: &[Vec<f64>]) -> Vec<f64> {

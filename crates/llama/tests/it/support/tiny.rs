@@ -18,6 +18,8 @@ pub(crate) struct Shape {
     pub(crate) rope_dim: usize,
     pub(crate) rope_base: f32,
     pub(crate) rope_scale: Option<f32>,
+    /// Whether that scale is YaRN's and not all positions'.
+    pub(crate) rope_yarn: bool,
     pub(crate) rope_freqs: bool,
     pub(crate) tied: bool,
     pub(crate) stored: Stored,
@@ -39,6 +41,7 @@ impl Default for Shape {
             rope_dim: 16,
             rope_base: 10_000.0,
             rope_scale: None,
+            rope_yarn: false,
             rope_freqs: false,
             tied: true,
             stored: Stored::F32,
@@ -46,6 +49,9 @@ impl Default for Shape {
         }
     }
 }
+
+/// Positions that a model with YaRN was first trained for.
+pub(crate) const YARN_CONTEXT: usize = 256;
 
 /// 256 bytes, the merges below, and the control tokens.
 pub(crate) const VOCABULARY: usize = 256 + MERGES.len() + CONTROL.len();
@@ -132,8 +138,13 @@ pub(crate) fn sizes(file: &mut File, shape: &Shape) {
     file.set("llama.attention.layer_norm_rms_epsilon", Value::F32(1e-5));
     file.set("llama.rope.freq_base", Value::F32(shape.rope_base));
     if let Some(scale) = shape.rope_scale {
-        file.set("llama.rope.scaling.type", Value::Text("linear".into()));
+        let kind = if shape.rope_yarn { "yarn" } else { "linear" };
+        file.set("llama.rope.scaling.type", Value::Text(kind.into()));
         file.set("llama.rope.scaling.factor", Value::F32(scale));
+        if shape.rope_yarn {
+            let context = Value::U32(YARN_CONTEXT as u32);
+            file.set("llama.rope.scaling.original_context_length", context);
+        }
     }
 }
 
