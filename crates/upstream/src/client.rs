@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use domain::{Completion, Generation, Prompt, Protocol};
-use http::{HeaderName, HeaderValue, Method, Request, Response};
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
@@ -16,6 +17,7 @@ use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection}
 use tokio::time::{Instant, timeout_at};
 use wire::chat::{Delivery, Extra, OutwardRequest, Surface, encode_request, parse_completion};
 
+use crate::access_token::AccessTokens;
 use crate::breaker::{Health, Permit, SharedBreaker};
 use crate::classify::classify;
 use crate::egress::{ConnectTimedOut, Egress, HttpClient};
@@ -40,6 +42,8 @@ pub struct Client {
 struct Shared {
     endpoint: Endpoint,
     http: HttpClient,
+    /// Where the endpoint is asked in the name of an account and not by a key.
+    tokens: Option<AccessTokens>,
     breaker: SharedBreaker,
     budget: Arc<Mutex<RetryBudget>>,
     schedules: AtomicU64,
@@ -75,8 +79,12 @@ impl Client {
     #[must_use]
     pub fn new(egress: &Egress, endpoint: Endpoint) -> Self {
         let budget = RetryBudget::new(&endpoint.retry, Instant::now());
+        let connect = endpoint.limits.connect;
+        let http = egress.http_client(connect);
+        let account = endpoint.google_account.clone();
         let shared = Shared {
-            http: egress.http_client(endpoint.limits.connect),
+            tokens: account.map(|account| AccessTokens::new(account, http.clone(), connect)),
+            http,
             breaker: SharedBreaker::new(endpoint.breaker),
             budget: Arc::new(Mutex::new(budget)),
             schedules: AtomicU64::new(0),
@@ -264,6 +272,7 @@ impl Client {
         let limits = self.endpoint().limits;
         let mut request = self.request(attempt, delivery);
         let connection = capture_connection(&mut request);
+        let tokens = self.shared.tokens.as_ref();
         let (until, late) = match delivery {
             Delivery::Whole => (attempt.deadline, Breakage::Total),
             Delivery::Streamed => {
@@ -275,6 +284,10 @@ impl Client {
                 }
             }
         };
+        if let Some(tokens) = tokens {
+            let header = tokens.header(until).await?;
+            request.headers_mut().insert(AUTHORIZATION, header);
+        }
         let response = match timeout_at(until, self.shared.http.request(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.not_answered(&error, &connection)),
@@ -284,6 +297,9 @@ impl Client {
         let body = self.body(response, attempt.deadline);
         if status.is_success() {
             return Ok(body);
+        }
+        if let (Some(tokens), StatusCode::UNAUTHORIZED) = (tokens, status) {
+            tokens.forget();
         }
         let told = body.read_failure().await;
         tracing::debug!(

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use wire::chat::{Delivery, Dialect};
 
 use crate::breaker::BreakerPolicy;
+use crate::google_account::GoogleAccount;
 use crate::retry::RetryPolicy;
 use crate::speech::{self, KeyHeader};
 
@@ -42,6 +43,8 @@ pub struct EndpointOptions {
     /// The header in which the key is sent; `None` for the one that the protocol's own vendor
     /// wants.
     pub key_header: Option<KeyHeader>,
+    /// The account of Google's in whose name the server is asked, instead of by a key.
+    pub google_account: Option<GoogleAccount>,
     /// The version of the surface that the address names in its query, `?api-version=VERSION`,
     /// as Azure's older addresses do.
     pub api_version: Option<String>,
@@ -70,6 +73,7 @@ impl EndpointOptions {
             protocol: Protocol::OpenAiChat,
             key: None,
             key_header: None,
+            google_account: None,
             api_version: None,
             headers: Vec::new(),
             plain_http: PlainHttp::default(),
@@ -141,6 +145,7 @@ pub struct Endpoint {
     pub(crate) models_uri: Uri,
     pub(crate) model: String,
     pub(crate) headers: HeaderMap,
+    pub(crate) google_account: Option<GoogleAccount>,
     pub(crate) dialect: Dialect,
     pub(crate) limits: TimeLimits,
     pub(crate) retry: RetryPolicy,
@@ -171,6 +176,10 @@ impl Endpoint {
             return Err(error("model", fault));
         }
         check_limits(&options)?;
+        if options.key.is_some() && options.google_account.is_some() {
+            let fault = "stands beside a key; give one of the two";
+            return Err(error("google_account", fault));
+        }
         Ok(Self {
             host: host(&base),
             headers: headers(&options)?,
@@ -180,6 +189,7 @@ impl Endpoint {
             texts_uri: uri("/completions")?,
             models_uri: uri("/models")?,
             model: options.model,
+            google_account: options.google_account,
             dialect: options.dialect,
             limits: options.limits,
             retry: options.retry,

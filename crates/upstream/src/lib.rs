@@ -41,6 +41,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access_token;
 mod address;
 mod breaker;
 mod classify;
@@ -49,6 +50,7 @@ mod download;
 mod egress;
 mod endpoint;
 mod error;
+mod google_account;
 mod pool;
 mod reading;
 mod retry;
@@ -62,6 +64,7 @@ pub use download::{Begun, Download, DownloadError, DownloadOptions, Downloads, S
 pub use egress::{Egress, EgressError, EgressOptions};
 pub use endpoint::{Endpoint, EndpointError, EndpointOptions, PlainHttp, TimeLimits};
 pub use error::{Billing, Breakage, Output, Refusal, Side, Unreached, UpstreamError, VendorAnswer};
+pub use google_account::{GoogleAccount, GoogleAccountError};
 pub use pool::{Chosen, Pool};
 pub use reading::CompletionStream;
 pub use retry::{RetryPolicy, RetrySchedule};

@@ -1,4 +1,4 @@
-//! The base64 of RFC 4648, section 4.
+//! The base64 of RFC 4648.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -19,6 +19,19 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// The same in the alphabet of section 5, which addresses can have, without the signs at its end
+/// that only fill it up.
+pub(crate) fn encode_url(bytes: &[u8]) -> String {
+    let text = encode(bytes);
+    let plain = text.trim_end_matches('=').chars();
+    let plain = plain.map(|letter| match letter {
+        '+' => '-',
+        '/' => '_',
+        other => other,
+    });
+    plain.collect()
 }
 
 /// The bytes of this text; `None` when it is not of the form.
@@ -42,6 +55,12 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_addresses_can_not_have_is_written_otherwise() {
+        assert_eq!(encode(&[0xfb, 0xff, 0xbf, 0xff]), "+/+//w==");
+        assert_eq!(encode_url(&[0xfb, 0xff, 0xbf, 0xff]), "-_-__w");
+    }
 
     #[test]
     fn the_standards_examples_hold() {

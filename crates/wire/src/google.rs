@@ -1,5 +1,6 @@
 //! The protocol of Google, of AI Studio and of Vertex.
 
+pub mod account;
 pub mod embed;
 pub mod generate;
 pub mod path;

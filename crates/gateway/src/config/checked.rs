@@ -12,7 +12,7 @@ use domain::{
 };
 use ledger::Timestamp;
 use secrecy::SecretString;
-use upstream::{KeyHeader, Protocol};
+use upstream::{GoogleAccount, KeyHeader, Protocol};
 
 /// A config without faults. Every tier that a task names is in `tiers`, `server.auto` is in
 /// `tasks`, and each task's texts may reach each of its tiers.
@@ -205,6 +205,8 @@ pub(crate) struct RemoteTier {
     pub(crate) key: Option<SecretString>,
     /// The header in which the key is sent; `None` for the protocol's own.
     pub(crate) key_header: Option<KeyHeader>,
+    /// The account of Google's in whose name it is asked, instead of by a key.
+    pub(crate) google_account: Option<GoogleAccount>,
     /// The version that the address names in its query.
     pub(crate) api_version: Option<String>,
     /// What it charges; every frontier has one.

@@ -13,6 +13,7 @@ mod check;
 mod checked;
 mod fault;
 mod fingerprint;
+mod google_account;
 mod options;
 mod path;
 mod raw;

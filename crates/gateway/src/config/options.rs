@@ -129,6 +129,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("tiers.*.key_header", Word(KEY_HEADERS), "the header in which the key is sent", "\"api-key\""),
     opt("tiers.*.api_version", Text, "the version that the address names in its query", "\"2024-10-21\""),
     opt("tiers.*.key", Secret, "a reference to the API key", "\"env:OPENAI_API_KEY\""),
+    opt("tiers.*.google_account", Secret, "a reference to the JSON key of a service account, or `metadata`", "\"file:vertex.json\""),
     opt("tiers.*.price", Text, "the name of a price list under `prices`", "\"gpt-5-mini\""),
     opt("tiers.*.connect_seconds", Number(0.001, HOUR), "how long connecting may take, in seconds", "5"),
     opt("tiers.*.first_token_seconds", Number(0.001, DAY), "how long the first byte of an answer may take, in seconds", "120"),

@@ -194,8 +194,16 @@ pub(super) struct RawTier {
     /// `pool` and `frontier`: the API key, by reference: `env:NAME` or `file:PATH`. A key in the
     /// file itself is refused, because config files are copied and committed.
     ///
-    /// Default: none. A `frontier` needs it unless its URL is this machine's own.
+    /// Default: none. A `frontier` needs it, or a `google_account`, unless its URL is this machine's
+    /// own.
     pub(super) key: Option<String>,
+    /// `pool` and `frontier`: the account of Google's in whose name the server is asked instead of
+    /// by a `key`, as Vertex AI wants it: the JSON key of a service account by reference
+    /// (`env:NAME` or `file:PATH`), or `metadata` for the account of the machine of Google's that
+    /// the program runs on (`metadata:HOST` where its metadata server has another name).
+    ///
+    /// Default: none.
+    pub(super) google_account: Option<String>,
     /// `pool` and `frontier`: the name of a section under `prices`.
     ///
     /// Default: none. A `frontier` needs it, because no paid attempt is made whose price is

@@ -19,44 +19,7 @@ pub(super) fn resolve(
     path: &Path,
     text: &str,
 ) -> Option<SecretString> {
-    let reference = match parse(text) {
-        Ok(reference) => reference,
-        Err(complaint) => {
-            checks.faults.add_value(path, complaint);
-            return None;
-        }
-    };
-    let variable = checks.machine?;
-    let (found, name) = match reference {
-        Reference::Variable(name) => {
-            let Some(value) = variable(name) else {
-                let advice = "set it, or name one that is set";
-                checks.faults.add(
-                    path,
-                    format!("environment variable {name} is not set; {advice}"),
-                );
-                return None;
-            };
-            (value, format!("environment variable {name}"))
-        }
-        Reference::File(file) => {
-            let file = checks.folder.join(file);
-            let name = format!("file {}", file.display());
-            match std::fs::read_to_string(&file) {
-                Ok(text) => {
-                    warn_if_open(checks, path, &file);
-                    (text, name)
-                }
-                Err(error) => {
-                    let advice = "name a text file that this user can read";
-                    checks
-                        .faults
-                        .add(path, format!("{name}: {error}; {advice}"));
-                    return None;
-                }
-            }
-        }
-    };
+    let (found, name) = read(checks, path, text)?;
     let value = found.trim();
     if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
         let rule = "a key is one line of visible ASCII characters without space inside";
@@ -66,6 +29,53 @@ pub(super) fn resolve(
         return None;
     }
     Some(SecretString::from(value))
+}
+
+/// The text behind a reference, whatever it is, and what to call its place; `None` as with
+/// [`resolve`].
+pub(super) fn read(
+    checks: &mut Checks<'_, '_>,
+    path: &Path,
+    text: &str,
+) -> Option<(String, String)> {
+    let reference = match parse(text) {
+        Ok(reference) => reference,
+        Err(complaint) => {
+            checks.faults.add_value(path, complaint);
+            return None;
+        }
+    };
+    let variable = checks.machine?;
+    match reference {
+        Reference::Variable(name) => {
+            let Some(value) = variable(name) else {
+                let advice = "set it, or name one that is set";
+                checks.faults.add(
+                    path,
+                    format!("environment variable {name} is not set; {advice}"),
+                );
+                return None;
+            };
+            Some((value, format!("environment variable {name}")))
+        }
+        Reference::File(file) => {
+            let file = checks.folder.join(file);
+            let name = format!("file {}", file.display());
+            match std::fs::read_to_string(&file) {
+                Ok(text) => {
+                    warn_if_open(checks, path, &file);
+                    Some((text, name))
+                }
+                Err(error) => {
+                    let advice = "name a text file that this user can read";
+                    checks
+                        .faults
+                        .add(path, format!("{name}: {error}; {advice}"));
+                    None
+                }
+            }
+        }
+    }
 }
 
 fn parse(text: &str) -> Result<Reference<'_>, &'static str> {

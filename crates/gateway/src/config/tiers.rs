@@ -9,6 +9,7 @@ use upstream::{KeyHeader, Protocol};
 
 use super::check::Checks;
 use super::checked::{LocalTier, MaxTokensField, ModelSource, RemoteTier, Tier};
+use super::google_account;
 use super::path::Path;
 use super::raw::{RawPrice, RawTier};
 use super::secret;
@@ -23,6 +24,7 @@ const REMOTE_ONLY: &[&str] = &[
     "protocol",
     "key",
     "key_header",
+    "google_account",
     "api_version",
     "price",
     "connect_seconds",
@@ -180,7 +182,7 @@ fn require_price_and_key(checks: &mut Checks<'_, '_>, raw: &RawTier, path: &Path
         .as_ref()
         .and_then(|url| url.parse().ok())
         .is_some_and(|u| is_loopback(&u));
-    if raw.key.is_none() && !loopback {
+    if raw.key.is_none() && raw.google_account.is_none() && !loopback {
         checks.faults.add_missing(&path.key("key"));
     }
 }
@@ -239,6 +241,7 @@ fn check_remote(
     // What may be missing stands last, so that everything before it is checked in any case.
     Some(RemoteTier {
         key,
+        google_account: google_account::check(checks, raw, path),
         key_header: checks.word(&key_header, raw.key_header.as_ref(), key_header_named),
         api_version: checks.text(&path.key("api_version"), raw.api_version.as_ref()),
         protocol: protocol.unwrap_or(Protocol::OpenAiChat),

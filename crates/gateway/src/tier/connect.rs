@@ -27,6 +27,10 @@ pub(crate) fn pool(
         key_header: settings.key_header,
         api_version: settings.api_version.clone().filter(|_| simulated.is_none()),
         key: settings.key.clone().filter(|_| simulated.is_none()),
+        google_account: settings
+            .google_account
+            .clone()
+            .filter(|_| simulated.is_none()),
         plain_http: if settings.allow_plain_http {
             PlainHttp::Allowed
         } else {

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+mod accounts;
 mod cancel;
 mod download;
 mod faults;
