@@ -110,7 +110,11 @@ pub(crate) fn run(args: &CascadeArgs) -> anyhow::Result<()> {
             "--calls-max: {share} is outside 0 to 1, for example 0.2"
         );
     }
-    let (extra, cases) = cases(args)?;
+    let Cases {
+        extra,
+        cases,
+        left_out,
+    } = cases(args)?;
     let folds = Folds::new(cases.len(), args.folds, args.seed)
         .with_context(|| args.test.display().to_string())?;
     let mut answered = Vec::with_capacity(cases.len());
@@ -134,6 +138,7 @@ pub(crate) fn run(args: &CascadeArgs) -> anyhow::Result<()> {
         cases: &cases,
         answered: &answered,
         args,
+        left_out,
     };
     output::print(&if args.json {
         output::Report::Machine(findings.to_json())
@@ -143,28 +148,48 @@ pub(crate) fn run(args: &CascadeArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The cases of the training file that have all answers, and those of the test file.
-fn cases(args: &CascadeArgs) -> anyhow::Result<(Vec<Case>, Vec<Case>)> {
-    let train = records::read(&args.train)?;
-    let test = records::read(&args.test)?;
-    let models = |r: &EvalRecord| {
-        let known = |name: &String| name == STUDENT || r.models.contains_key(name);
-        args.tiers.iter().all(known) && r.models.contains_key(&args.frontier)
+/// What is learned from and tested on.
+struct Cases {
+    /// Those of the training file that have all answers.
+    extra: Vec<Case>,
+    /// Those of the test file.
+    cases: Vec<Case>,
+    /// Records of the test file without one of the answers.
+    left_out: usize,
+}
+
+fn cases(args: &CascadeArgs) -> anyhow::Result<Cases> {
+    let has_student = args.tiers.iter().any(|tier| tier == STUDENT);
+    let is_taught = |record: &EvalRecord| -> anyhow::Result<()> {
+        if has_student {
+            record.text()?;
+            record.gold()?;
+        }
+        Ok(())
     };
-    let (seen, unseen) = if args.tiers.iter().any(|tier| tier == STUDENT) {
+    let models = |record: &EvalRecord| -> anyhow::Result<()> {
+        is_taught(record)?;
+        let names = args.tiers.iter().chain([&args.frontier]);
+        let mut names = names.filter(|name| *name != STUDENT || !has_student);
+        names.try_for_each(|name| given(record, name, &Odds::new()).map(|_| ()))
+    };
+    let (train, _) = records::with(records::read(&args.train)?, is_taught)?;
+    let (test, left_out) = records::with(records::read(&args.test)?, models)?;
+    let (seen, unseen) = if has_student {
         student_odds(&train, &test, args.seed)?
     } else {
         (vec![Vec::new(); train.len()], vec![Vec::new(); test.len()])
     };
-    let extra = train.iter().zip(seen).filter(|(record, _)| models(record));
-    let extra = extra
-        .map(|(record, odds)| case(record, odds, args))
-        .collect::<anyhow::Result<_>>()?;
-    let cases = test
-        .iter()
-        .zip(unseen)
-        .map(|(record, odds)| case(record, odds, args));
-    Ok((extra, cases.collect::<anyhow::Result<_>>()?))
+    let extra = train.iter().zip(seen);
+    let extra = extra.filter(|(record, _)| models(record).is_ok());
+    let extra = extra.map(|(record, odds)| case(record, odds, args));
+    let cases = test.iter().zip(unseen);
+    let cases = cases.map(|(record, odds)| case(record, odds, args));
+    Ok(Cases {
+        extra: extra.collect::<anyhow::Result<_>>()?,
+        cases: cases.collect::<anyhow::Result<_>>()?,
+        left_out,
+    })
 }
 
 type Odds = Vec<(String, f64)>;
@@ -415,6 +440,7 @@ struct Findings<'a> {
     cases: &'a [Case],
     answered: &'a [Answered],
     args: &'a CascadeArgs,
+    left_out: usize,
 }
 
 impl Findings<'_> {
@@ -463,6 +489,7 @@ impl Findings<'_> {
             "cost_usd": cost,
             "frontier_cost_usd": frontier_cost,
             "records": self.cases.len(),
+            "records_left_out": self.left_out,
         })
     }
 
@@ -483,7 +510,7 @@ impl Findings<'_> {
             ]);
         }
         let (cost, frontier_cost) = self.cost();
-        vec![
+        let mut lines = vec![
             format!("cascade right on {}", percent(self.share(|a| a.correct))),
             format!(
                 "differs from {} on {}",
@@ -495,6 +522,11 @@ impl Findings<'_> {
                 self.args.frontier
             ),
             rows.to_string(),
-        ]
+        ];
+        lines.extend(output::left_out(
+            self.left_out,
+            "an answer of one of them, or whether it is right",
+        ));
+        lines
     }
 }

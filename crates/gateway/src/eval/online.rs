@@ -51,6 +51,8 @@ pub(crate) struct OnlineArgs {
 /// What came of the stream.
 #[derive(Default)]
 struct Findings {
+    /// Records without a text or the teacher's answer.
+    left_out: usize,
     call_share: f64,
     /// Answers, called ones included, that are the teacher's.
     agreement: Share,
@@ -74,8 +76,14 @@ pub(crate) fn run(args: &OnlineArgs) -> anyhow::Result<()> {
             "{name}: {share} is outside 0 to 1, for example 0.02"
         );
     }
-    let records = records::read(&args.records)?;
-    let findings = stream(&records, args)?;
+    let (records, left_out) = records::with(records::read(&args.records)?, |record| {
+        record.text()?;
+        taught(record, args).map(|_| ())
+    })?;
+    let findings = Findings {
+        left_out,
+        ..stream(&records, args)?
+    };
     output::print(&if args.json {
         output::Report::Machine(findings.to_json(records.len()))
     } else {
@@ -87,7 +95,7 @@ pub(crate) fn run(args: &OnlineArgs) -> anyhow::Result<()> {
 fn taught<'a>(record: &'a EvalRecord, args: &OnlineArgs) -> anyhow::Result<&'a str> {
     let Some(answer) = &record.model(&args.teacher)?.answer else {
         bail!(
-            "{}: `{}` has no answer; a teacher must answer every record",
+            "{}: `{}` has no answer; a teacher must have answered",
             record.place,
             args.teacher
         );
@@ -190,6 +198,7 @@ impl Findings {
             "teacher_recall": self.teacher_recall.value(),
             "recall_of_teacher_flags": self.recall_of_teacher.value(),
             "records": n_records,
+            "records_left_out": self.left_out,
         })
     }
 
@@ -220,6 +229,8 @@ impl Findings {
                 percent(self.recall_of_teacher)
             ));
         }
+        let lacking = format!("a text or an answer of {}", args.teacher);
+        lines.extend(output::left_out(self.left_out, &lacking));
         lines
     }
 }

@@ -21,6 +21,11 @@ pub(crate) enum Report {
     People(Vec<String>),
 }
 
+/// How many records were left out, and what they lack; nothing where it is none.
+pub(crate) fn left_out(records: usize, lacking: &str) -> Option<String> {
+    (records > 0).then(|| format!("{records} records are left out: they lack {lacking}"))
+}
+
 /// A share for people, such as `89.2 % (88.3–90.0)`.
 pub(crate) fn percent(share: Share) -> String {
     let Some(value) = share.value() else {

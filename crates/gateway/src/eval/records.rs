@@ -1,6 +1,6 @@
 //! Records to evaluate on: what was asked, the right answer, and what models made of it.
 //!
-//! One JSON object on each line, plain or gzip. `id` is required. `text` is what was asked, `gold`
+//! One JSON object on each line, plain or gzip. `id` is required (a text or a number). `text` is what was asked, `gold`
 //! the right answer (a text or a number), `subject` a topic, and `models` maps a model's name to
 //! what it answered: `answer`, `correct`, `confidence` (any number; a higher one is surer),
 //! `logits` of the labels, `cost_usd`. Other keys are passed over, null is absent.
@@ -51,7 +51,7 @@ pub(crate) struct ModelAnswer {
 
 #[derive(Deserialize)]
 struct Line {
-    id: String,
+    id: Answer,
     text: Option<String>,
     gold: Option<Answer>,
     subject: Option<String>,
@@ -62,10 +62,21 @@ struct Line {
 #[derive(Deserialize)]
 struct RawAnswer {
     answer: Option<Answer>,
+    #[serde(default, deserialize_with = "truth")]
     correct: Option<bool>,
     confidence: Option<f64>,
     logits: Option<Vec<f64>>,
     cost_usd: Option<f64>,
+}
+
+/// Some sources write 1 and 0 for true and false.
+fn truth<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<bool>, D::Error> {
+    match Option::<Answer>::deserialize(source)? {
+        None => Ok(None),
+        Some(Answer::Truth(truth)) => Ok(Some(truth)),
+        Some(Answer::Integer(number @ (0 | 1))) => Ok(Some(number == 1)),
+        Some(_) => Err(serde::de::Error::custom("it is true, false, 1, 0 or null")),
+    }
 }
 
 /// An answer is a text or the number of a label.
@@ -124,6 +135,31 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<EvalRecord>> {
     Ok(records)
 }
 
+/// The records that have what is needed of each, and how many are left out because they have not.
+///
+/// # Errors
+/// When none has it: then what the first one lacks.
+pub(crate) fn with<T>(
+    records: Vec<EvalRecord>,
+    needed: impl Fn(&EvalRecord) -> anyhow::Result<T>,
+) -> anyhow::Result<(Vec<EvalRecord>, usize)> {
+    let all = records.len();
+    let (mut kept, mut lacking) = (Vec::with_capacity(all), None);
+    for record in records {
+        match needed(&record) {
+            Ok(_) => kept.push(record),
+            Err(fault) => lacking = lacking.or(Some(fault)),
+        }
+    }
+    match lacking {
+        Some(fault) if kept.is_empty() => Err(fault),
+        _ => {
+            let left_out = all - kept.len();
+            Ok((kept, left_out))
+        }
+    }
+}
+
 fn open(path: &Path) -> std::io::Result<Box<dyn BufRead>> {
     const GZIP: [u8; 2] = [0x1f, 0x8b];
     let mut file = File::open(path)?;
@@ -148,7 +184,8 @@ fn next_line(lines: &mut dyn BufRead) -> anyhow::Result<Option<String>> {
 }
 
 fn parse(line: &str, place: &str) -> anyhow::Result<EvalRecord> {
-    let line = &with_null_for_nan(line);
+    // Some programs begin a file with a mark of its byte order.
+    let line = &with_null_for_nan(line.trim_start_matches('\u{feff}'));
     let mut json = serde_json::Deserializer::from_str(line);
     let raw: Line = serde_path_to_error::deserialize(&mut json).map_err(|fault| {
         let path = fault.path().to_string();
@@ -172,7 +209,7 @@ fn parse(line: &str, place: &str) -> anyhow::Result<EvalRecord> {
         (name, answer)
     };
     Ok(EvalRecord {
-        id: raw.id,
+        id: raw.id.into_text(),
         place: place.to_owned(),
         text: raw.text,
         gold: raw.gold.map(Answer::into_text),
@@ -303,6 +340,27 @@ mod tests {
                     .ends_with("it has m")
             );
         }
+    }
+
+    #[test]
+    fn what_other_programs_write_is_read() {
+        let line = "\u{feff}{\"id\": 7, \"models\": {\"a\": {\"correct\": 1}, \"b\": {\"correct\": 0}, \"c\": {\"correct\": null}}}\r\n\r\n";
+        let records = read(file(line.as_bytes()).path()).unwrap();
+        assert_eq!(records[0].id, "7");
+        let correct = |name: &str| records[0].model(name).unwrap().correct;
+        assert_eq!(
+            [correct("a"), correct("b"), correct("c")],
+            [Some(true), Some(false), None]
+        );
+    }
+
+    #[test]
+    fn records_without_what_is_needed_are_left_out_unless_all_are() {
+        let records = || read(file(GOOD.as_bytes()).path()).unwrap();
+        let (kept, left_out) = with(records(), |it| it.text().map(str::len)).unwrap();
+        assert_eq!((kept[0].id.as_str(), kept.len(), left_out), ("a", 1, 1));
+        let none = with(records(), |it| it.model("x").map(|_| ())).unwrap_err();
+        assert!(none.to_string().contains(":1: no model `x`"), "{none}");
     }
 
     #[test]

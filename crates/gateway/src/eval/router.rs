@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use routing::folds::Folds;
 use routing::router::{Comparison, Router, RouterReport};
 use serde_json::{Value, json};
@@ -40,6 +40,8 @@ pub(crate) struct RouterArgs {
 struct Findings {
     report: RouterReport,
     n_records: usize,
+    /// Records without a text, or of which it isn't known whether one of the models was right.
+    left_out: usize,
     seconds_train: f64,
     /// Of one decision, on one core.
     microseconds: f64,
@@ -47,10 +49,19 @@ struct Findings {
 
 pub(crate) fn run(args: &RouterArgs) -> anyhow::Result<()> {
     let records = records::read(&args.records)?;
+    let (records, left_out) =
+        records::with(records, |record| comparison(record, args).map(|_| ()))?;
     let comparisons = records
         .iter()
         .map(|record| comparison(record, args))
         .collect::<anyhow::Result<Vec<_>>>()?;
+    ensure!(
+        comparisons.iter().any(|it| it.gain() != 0),
+        "{}: `{}` and `{}` are right on the same records, so there is nothing to choose",
+        args.records.display(),
+        args.weak,
+        args.strong
+    );
     let folds = Folds::new(records.len(), args.folds, args.seed)
         .with_context(|| args.records.display().to_string())?;
     let (mut scored, mut seconds_train, mut seconds) = (Vec::new(), 0.0, 0.0);
@@ -74,6 +85,7 @@ pub(crate) fn run(args: &RouterArgs) -> anyhow::Result<()> {
     let findings = Findings {
         report: RouterReport::new(&scored),
         n_records: scored.len(),
+        left_out,
         seconds_train,
         microseconds: seconds * 1e6 / scored.len() as f64,
     };
@@ -113,6 +125,7 @@ impl Findings {
             "strong_accuracy": strong,
             "points": self.report.points,
             "records": self.n_records,
+            "records_left_out": self.left_out,
             "seconds_train": self.seconds_train,
             "microseconds_per_request": self.microseconds,
         })
@@ -126,7 +139,7 @@ impl Findings {
         for &(share, accuracy) in &self.report.points {
             rows.add_row(vec![percent(Some(share)), percent(Some(accuracy))]);
         }
-        vec![
+        let mut lines = vec![
             format!(
                 "{} alone {}, {} alone {}",
                 args.weak,
@@ -135,8 +148,10 @@ impl Findings {
                 percent(Some(strong))
             ),
             format!(
-                "APGR {:.3}; half of the gap with {} of calls, four fifths with {}",
-                self.report.apgr().unwrap_or(f64::NAN),
+                "APGR {}; half of the gap with {} of calls, four fifths with {}",
+                self.report
+                    .apgr()
+                    .map_or("–".to_owned(), |apgr| format!("{apgr:.3}")),
                 percent(self.report.calls_for(0.5)),
                 percent(self.report.calls_for(0.8))
             ),
@@ -145,6 +160,11 @@ impl Findings {
                 self.microseconds, self.seconds_train
             ),
             rows.to_string(),
-        ]
+        ];
+        lines.extend(output::left_out(
+            self.left_out,
+            "a text, or whether a model was right",
+        ));
+        lines
     }
 }

@@ -1,7 +1,7 @@
 //! `tiergate eval student`: how well a student learns a task from its labels.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
@@ -51,6 +51,8 @@ struct Findings {
     seconds_predict: f64,
     /// Texts that were both learned from and tested on: they flatter the student.
     texts_in_both: usize,
+    /// Records without a text or a right answer.
+    left_out: usize,
 }
 
 pub(crate) fn run(args: &StudentArgs) -> anyhow::Result<()> {
@@ -65,27 +67,36 @@ pub(crate) fn run(args: &StudentArgs) -> anyhow::Result<()> {
 
 fn findings(args: &StudentArgs) -> anyhow::Result<Findings> {
     if let Some(path) = &args.data {
-        let records = records::read(path)?;
+        let (records, left_out) = known(path)?;
         let folds = Folds::new(records.len(), args.folds, args.seed)
             .with_context(|| path.display().to_string())?;
         let parts: Vec<_> = (0..folds.n_folds())
             .map(|k| (folds.train(k), folds.test(k)))
             .collect();
-        return test_parts(&records, &parts, args);
+        return test_parts((&records, left_out), &parts, args);
     }
     let (Some(train), Some(test)) = (&args.train, &args.test) else {
         bail!("say what to learn from: --train F --test F, or --data F for folds of one file");
     };
-    let mut records = records::read(train)?;
+    let (mut records, left_out) = known(train)?;
     let n_train = records.len();
-    records.extend(records::read(test)?);
+    let (tested, left_out_too) = known(test)?;
+    records.extend(tested);
     let part = ((0..n_train).collect(), (n_train..records.len()).collect());
-    test_parts(&records, &[part], args)
+    test_parts((&records, left_out + left_out_too), &[part], args)
+}
+
+/// The records of a file that have a text and a right answer, and how many have not.
+fn known(path: &Path) -> anyhow::Result<(Vec<EvalRecord>, usize)> {
+    records::with(records::read(path)?, |record| {
+        record.text()?;
+        record.gold().map(|_| ())
+    })
 }
 
 /// Trains on the first and tests on the second list of each part, and reports on all tests.
 fn test_parts(
-    records: &[EvalRecord],
+    (records, left_out): (&[EvalRecord], usize),
     parts: &[(Vec<usize>, Vec<usize>)],
     args: &StudentArgs,
 ) -> anyhow::Result<Findings> {
@@ -134,6 +145,7 @@ fn test_parts(
         seconds_train,
         seconds_predict,
         texts_in_both,
+        left_out,
     })
 }
 
@@ -198,6 +210,7 @@ impl Findings {
             "n_train": self.n_train,
             "n_test": self.report.accuracy.of,
             "texts_in_both": self.texts_in_both,
+            "records_left_out": self.left_out,
             "classes": classes,
             "by_share": by_share.collect::<Vec<_>>(),
             "seconds_train": self.seconds_train,
@@ -251,6 +264,7 @@ impl Findings {
                 self.texts_in_both
             ));
         }
+        lines.extend(output::left_out(self.left_out, "a text or a right answer"));
         lines.push(classes.to_string());
         lines.push(shares.to_string());
         lines
