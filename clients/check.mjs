@@ -7,7 +7,7 @@ import OpenAI, { toFile } from "openai";
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { createGoogleGenerativeAI } from "@ai-sdk/google";
 import { createOpenAI } from "@ai-sdk/openai";
-import { generateText, streamText, tool } from "ai";
+import { embedMany, generateText, streamText, tool } from "ai";
 import { z } from "zod";
 
 // It warns of models that it does not know, and ours are our own.
@@ -15,6 +15,8 @@ globalThis.AI_SDK_LOG_WARNINGS = false;
 const address = process.argv[2];
 const apiKey = process.env.TIERGATE_KEY;
 const tiers = ["tier:openai", "tier:anthropic", "tier:google"];
+// Those that make vectors, and how many numbers these have.
+const embedders = { "tier:openai": 8, "tier:google": 8, "tier:llama": 192 };
 const question = "What is the capital of Austria?";
 const answer = "Vienna, on the Danube: Grüße 🦀 漢字.";
 const said = [{ role: "user", content: question }];
@@ -166,11 +168,30 @@ async function batches() {
   assert.deepEqual(told, tiers.map(() => answer));
 }
 
+async function vectors() {
+  const client = new OpenAI({ baseURL: `${address}/v1`, apiKey, maxRetries: 0 });
+  for (const [model, length] of Object.entries(embedders)) {
+    const input = [question, "b"];
+    const whole = await client.embeddings.create({ model, input });
+    assert.deepEqual(whole.data.map((it) => it.embedding.length), [length, length]);
+    for (const provider of [
+      createOpenAI({ baseURL: `${address}/v1`, apiKey }).embedding(model),
+      createGoogleGenerativeAI({ baseURL: `${address}/v1beta`, apiKey }).embedding(model),
+    ]) {
+      const { embeddings } = await embedMany({ model: provider, values: input, maxRetries: 0 });
+      for (const [index, { embedding }] of whole.data.entries()) {
+        assert.equal(embeddings[index].length, length);
+        assert(embedding.every((it, at) => Math.abs(it - embeddings[index][at]) < 1e-6));
+      }
+    }
+  }
+}
+
 for (const check of [openai, anthropic, ai]) {
   for (const model of tiers) await check(model);
   console.log(`${check.name}: passed with ${tiers.length} vendors' protocols`);
 }
-for (const check of [kept, batches]) {
+for (const check of [vectors, kept, batches]) {
   await check();
   console.log(`${check.name}: passed`);
 }

@@ -17,6 +17,8 @@ from google.genai import errors, types
 ADDRESS, KEY = sys.argv[1], os.environ["TIERGATE_KEY"]
 CLIENTS = []
 TIERS = ["tier:openai", "tier:anthropic", "tier:google"]
+# Those that make vectors, and how many numbers these have.
+EMBEDDERS = {"tier:openai": 8, "tier:google": 8, "tier:llama": 192}
 QUESTION, ANSWER = "What is the capital of Austria?", "Vienna, on the Danube: Grüße 🦀 漢字."
 AS_JSON, LONG = "Which city is that? Answer as JSON.", "Count."
 SCHEMA = {
@@ -195,6 +197,16 @@ def message_batches():
     until_ended(lambda: client.messages.batches.delete(batch.id), lambda _: True)
 
 
+def embeddings(model):
+    client = openais()
+    whole = client.embeddings.create(model=model, input=[QUESTION, "b"])
+    assert [len(it.embedding) for it in whole.data] == [EMBEDDERS[model]] * 2, whole
+    assert whole.usage.prompt_tokens > 0
+    plain = client.embeddings.create(model=model, input=QUESTION, encoding_format="float")
+    pairs = zip(plain.data[0].embedding, whole.data[0].embedding)
+    assert all(abs(a - b) < 1e-6 for a, b in pairs), "base64 and float are the same"
+
+
 def openais_errors():
     client = openais()
     said = [{"role": "user", "content": "x"}]
@@ -295,6 +307,13 @@ def generate_content(model):
     until_idle()
 
 
+def embed_content(model):
+    config = types.EmbedContentConfig(output_dimensionality=EMBEDDERS[model])
+    ask = googles().models.embed_content
+    both = ask(model=model, contents=[QUESTION, "b"], config=config)
+    assert [len(it.values) for it in both.embeddings] == [EMBEDDERS[model]] * 2, both
+
+
 def googles_errors():
     ask = lambda key, model: googles(key).models.generate_content(model=model, contents="x")
     unknown = refused(errors.ClientError, lambda: ask(KEY, "gpt-9"))
@@ -308,6 +327,10 @@ def main():
         for model in TIERS:
             check(model)
         print(f"{check.__name__}: passed with {len(TIERS)} vendors' protocols")
+    for check in [embeddings, embed_content]:
+        for model in EMBEDDERS:
+            check(model)
+        print(f"{check.__name__}: passed with {len(EMBEDDERS)} tiers")
     alone = [completions, batches, message_batches]
     for check in [*alone, openais_errors, anthropics_errors, googles_errors]:
         check()

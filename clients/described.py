@@ -105,6 +105,12 @@ def texts():
         check("CreateCompletionResponse", chunk)
 
 
+def vectors():
+    for model in ["tier:openai", "tier:llama"]:
+        asked = {"model": model, "input": [QUESTION, "b"]}
+        check("CreateEmbeddingResponse", whole("POST", "/v1/embeddings", asked))
+
+
 def lists_and_errors():
     check("ListModelsResponse", whole("GET", "/v1/models"))
     check("Model", whole("GET", "/v1/models/auto"))
@@ -143,6 +149,6 @@ def batches():
 
 for model in TIERS:
     conversations(model)
-for part in [kept, texts, lists_and_errors, batches]:
+for part in [kept, texts, vectors, lists_and_errors, batches]:
     part()
 print("described: every answer fits OpenAI's own description")

@@ -7,7 +7,7 @@ import os
 import sys
 
 from langchain_core.messages import HumanMessage
-from langchain_openai import ChatOpenAI
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from llama_index.core.llms import ChatMessage
 from llama_index.llms.openai_like import OpenAILike
 
@@ -26,6 +26,16 @@ def langchain():
     tool = {"name": "look_up", "description": "Looks up.", "parameters": {"type": "object"}}
     called = client.bind_tools([tool], tool_choice="any").invoke(QUESTION)
     assert [call["name"] for call in called.tool_calls] == ["look_up"], called
+    # It would count with a vocabulary of its own and send the numbers of the tokens.
+    embedder = OpenAIEmbeddings(
+        model="tier:llama",
+        base_url=f"{ADDRESS}/v1",
+        api_key=KEY,
+        max_retries=0,
+        check_embedding_ctx_length=False,
+    )
+    vectors = embedder.embed_documents([QUESTION, "b"])
+    assert [len(vector) for vector in vectors] == [192, 192], vectors
 
 
 def llama_index():

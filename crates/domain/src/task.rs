@@ -26,11 +26,13 @@ pub enum TaskKind {
     Code,
     /// A free conversation.
     Chat,
+    /// A vector for each text.
+    Embed,
 }
 
 impl TaskKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Classify,
         Self::Flag,
         Self::Extract,
@@ -39,6 +41,7 @@ impl TaskKind {
         Self::Support,
         Self::Code,
         Self::Chat,
+        Self::Embed,
     ];
 
     /// Whether the answer is one of the task's labels, and not free text.
@@ -59,6 +62,7 @@ impl TaskKind {
             Self::Support => "support",
             Self::Code => "code",
             Self::Chat => "chat",
+            Self::Embed => "embed",
         }
     }
 

@@ -1,9 +1,11 @@
 //! One request's way, from its prompt to its recorded answer.
 
 mod decision_json;
+mod embedding;
 mod live;
 
 pub(crate) use decision_json::StepJson;
+pub(crate) use embedding::{Texts, embed};
 pub(crate) use live::{Live, Said};
 
 use std::fmt;
@@ -16,6 +18,7 @@ use ledger::{
 };
 use routing::cascade::{Decision, Outcome, Rule, Rung, Step};
 use wire::chat::{Delivery, Extra, RequestedGeneration};
+use wire::embedding::Embeddings;
 
 use crate::agreement::canonical;
 use crate::app::App;
@@ -92,6 +95,8 @@ pub(crate) struct Answered {
     pub(crate) cost: Picodollars,
     /// What the frontier alone would have cost, where the task has one.
     pub(crate) counterfactual: Option<Counterfactual>,
+    /// The vectors, where vectors were asked for; the accepted answer has no text then.
+    pub(crate) vectors: Option<Embeddings>,
 }
 
 /// How a request ended.
@@ -169,15 +174,26 @@ pub(crate) async fn answer(
         elapsed_ms,
         cost,
         counterfactual,
+        vectors: None,
     };
     let audit = answered.audit((task, rules), request, (choice, at));
     let books = Books {
-        at,
-        bill,
         kept,
         audit,
+        ..Books::of(bill, at)
     };
-    record(app, task, request, &answered, books).await?;
+    let booked = Booked {
+        id: &request.id,
+        prompt_bytes: request.prompt.content_bytes() as u64,
+        item: request.item.as_ref().map(|item| JobItem {
+            job: item.job,
+            ordinal: item.ordinal,
+            document: item.document.clone(),
+            result: item.write(task, &answered),
+            status: answered.end.item_status(),
+        }),
+    };
+    record(app, task, booked, (&answered, books)).await?;
     answered.count(app, task);
     Ok(answered)
 }
@@ -289,13 +305,32 @@ struct Books {
     audit: Option<NewAudit>,
 }
 
+impl Books {
+    /// Those of an answer of which nothing is kept.
+    fn of(bill: Bill, at: Timestamp) -> Self {
+        Self {
+            at,
+            bill,
+            kept: None,
+            audit: None,
+        }
+    }
+}
+
+/// The request that a decision is about.
+struct Booked<'a> {
+    id: &'a RequestId,
+    prompt_bytes: u64,
+    /// Its place in a batch run, with its result.
+    item: Option<JobItem>,
+}
+
 /// Books the money, and stores the decision and the batch run's result with it.
 async fn record(
     app: &App,
     task: &ReadyTask,
-    request: &Request,
-    answered: &Answered,
-    books: Books,
+    request: Booked<'_>,
+    (answered, books): (&Answered, Books),
 ) -> Result<(), LedgerError> {
     let verdict = match &answered.end {
         End::Accepted { tier, .. } => Verdict::Answered { tier: tier.clone() },
@@ -309,16 +344,9 @@ async fn record(
         escalations: count(answered.decision.escalations()),
         fallbacks: count(answered.decision.fallbacks()),
         json: decision_json::encode(task, answered),
-        prompt_bytes: request.prompt.content_bytes() as u64,
+        prompt_bytes: request.prompt_bytes,
         counterfactual: answered.counterfactual,
     };
-    let item = request.item.as_ref().map(|item| JobItem {
-        job: item.job,
-        ordinal: item.ordinal,
-        document: item.document.clone(),
-        result: item.write(task, answered),
-        status: answered.end.item_status(),
-    });
     let outcome = LedgerOutcome {
         request: request.id.clone(),
         at: books.at,
@@ -326,7 +354,7 @@ async fn record(
         decision,
         resolutions: books.bill.resolutions,
         unpaid: books.bill.unpaid,
-        item,
+        item: request.item,
         record: books.kept,
         audit: books.audit,
     };

@@ -2,7 +2,7 @@
 
 use domain::PromptTokens;
 use sha2::{Digest, Sha256};
-use wire::embedding::{EmbeddingRequest, Embeddings};
+use wire::embedding::{EmbeddingRequest, EmbeddingText, Embeddings};
 
 use crate::answers::{number, unit};
 use crate::tokens::pieces;
@@ -25,15 +25,22 @@ pub(crate) fn embed(model: &str, request: &EmbeddingRequest) -> Embeddings {
 
 /// The tokens of these texts.
 pub(crate) fn tokens(request: &EmbeddingRequest) -> PromptTokens {
-    let texts = request.texts.iter();
-    PromptTokens(texts.map(|text| pieces(text).count() as u64).sum())
+    let count = |text: &EmbeddingText| match text {
+        EmbeddingText::Plain(text) => pieces(text).count() as u64,
+        EmbeddingText::Tokens(tokens) => tokens.len() as u64,
+    };
+    PromptTokens(request.texts.iter().map(count).sum())
 }
 
-fn vector(text: &str, dimensions: u32) -> Vec<f32> {
+fn vector(text: &EmbeddingText, dimensions: u32) -> Vec<f32> {
+    let bytes = match text {
+        EmbeddingText::Plain(text) => text.as_bytes().to_vec(),
+        EmbeddingText::Tokens(tokens) => tokens.iter().flat_map(|it| it.to_le_bytes()).collect(),
+    };
     let draw = |index: u32| {
         let mut hash = Sha256::new();
         hash.update(index.to_le_bytes());
-        hash.update(text);
+        hash.update(&bytes);
         unit(number(&hash.finalize())) - 0.5
     };
     let drawn: Vec<f64> = (0..dimensions).map(draw).collect();

@@ -9,13 +9,15 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use domain::{Completion, Generation, Prompt, Protocol};
 use http::header::AUTHORIZATION;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use tokio::time::{Instant, timeout_at};
-use wire::chat::{Delivery, Extra, OutwardRequest, Surface, encode_request, parse_completion};
+use wire::chat::{
+    DecodeError, Delivery, Extra, OutwardRequest, Surface, encode_request, parse_completion,
+};
 
 use crate::access_token::AccessTokens;
 use crate::breaker::{Health, Permit, SharedBreaker};
@@ -23,7 +25,7 @@ use crate::classify::classify;
 use crate::egress::{ConnectTimedOut, Egress, HttpClient};
 use crate::endpoint::Endpoint;
 use crate::error::{Breakage, Output, Side, Unreached, UpstreamError, VendorAnswer};
-use crate::reading::{Body, CompletionStream, Reading, breakage};
+use crate::reading::{ANSWER_BYTES_MAX, Body, CompletionStream, Reading, breakage};
 use crate::retry::{RetryBudget, RetrySchedule, SplitMix64};
 
 /// The header by which an attempt is named to the vendor; OpenAI keeps it with its own records.
@@ -123,13 +125,7 @@ impl Client {
     /// # Cancel safety
     /// Dropping the future closes the connection. The vendor may bill what it wrote until then.
     pub async fn attempt(&self, attempt: &Attempt<'_>) -> Result<Completion, UpstreamError> {
-        let mut permit = self.admit()?;
-        let result = self.whole(attempt).await;
-        permit.settle(match &result {
-            Ok(_) => Health::Well,
-            Err(error) => health(error),
-        });
-        result
+        self.admitted(self.whole(attempt)).await
     }
 
     /// A streamed completion from exactly one HTTP request, once its first text is there.
@@ -147,7 +143,7 @@ impl Client {
     ) -> Result<CompletionStream, UpstreamError> {
         let mut permit = self.admit()?;
         let start = Instant::now();
-        match self.send(attempt, Delivery::Streamed).await {
+        match self.streamed(attempt).await {
             Ok(body) => {
                 let surface = self.surface(attempt);
                 let limit = self.endpoint().limits.first_token;
@@ -243,12 +239,26 @@ impl Client {
         self.endpoint().protocol
     }
 
-    fn endpoint(&self) -> &Endpoint {
+    pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.shared.endpoint
     }
 
     fn surface(&self, attempt: &Attempt<'_>) -> Surface {
         Surface::of(self.protocol(), attempt.prompt)
+    }
+
+    /// What comes of an attempt that the breaker lets pass, and is told of.
+    pub(crate) async fn admitted<T>(
+        &self,
+        attempt: impl Future<Output = Result<T, UpstreamError>>,
+    ) -> Result<T, UpstreamError> {
+        let mut permit = self.admit()?;
+        let result = attempt.await;
+        permit.settle(match &result {
+            Ok(_) => Health::Well,
+            Err(error) => health(error),
+        });
+        result
     }
 
     fn admit(&self) -> Result<Permit, UpstreamError> {
@@ -260,30 +270,47 @@ impl Client {
     }
 
     async fn whole(&self, attempt: &Attempt<'_>) -> Result<Completion, UpstreamError> {
-        let body = self.send(attempt, Delivery::Whole).await?;
-        let answer = body.read_answer().await;
-        let answer = answer.map_err(|cause| self.broken(cause))?;
-        parse_completion(self.surface(attempt), &answer)
-            .map_err(|error| self.broken(breakage(error)))
+        let request = self.request(attempt, Delivery::Whole);
+        let limit = (attempt.deadline, Breakage::Total);
+        let body = self.send(request, limit, attempt.deadline).await?;
+        let parse = |answer: &[u8]| parse_completion(self.surface(attempt), answer);
+        self.read(body, ANSWER_BYTES_MAX, parse).await
     }
 
-    /// Sends the request; gives the body of an answer of success.
-    async fn send(&self, attempt: &Attempt<'_>, delivery: Delivery) -> Result<Body, UpstreamError> {
-        let limits = self.endpoint().limits;
-        let mut request = self.request(attempt, delivery);
+    async fn streamed(&self, attempt: &Attempt<'_>) -> Result<Body, UpstreamError> {
+        let request = self.request(attempt, Delivery::Streamed);
+        let first_token = self.endpoint().limits.first_token;
+        let first = Instant::now() + first_token;
+        let limit = match first < attempt.deadline {
+            true => (first, Breakage::FirstToken(first_token)),
+            false => (attempt.deadline, Breakage::Total),
+        };
+        self.send(request, limit, attempt.deadline).await
+    }
+
+    /// Reads a whole answer of at most so many bytes.
+    pub(crate) async fn read<T>(
+        &self,
+        body: Body,
+        bytes_max: usize,
+        parse: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
+    ) -> Result<T, UpstreamError> {
+        let answer = body.read_answer(bytes_max).await;
+        let answer = answer.map_err(|cause| self.broken(cause))?;
+        parse(&answer).map_err(|error| self.broken(breakage(error)))
+    }
+
+    /// Sends a request; gives the body of an answer of success. The answer must begin by the
+    /// limit, which is told as it says, and end by the deadline.
+    pub(crate) async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        (until, late): (Instant, Breakage),
+        deadline: Instant,
+    ) -> Result<Body, UpstreamError> {
+        let id = request.headers().get(ATTEMPT_ID).cloned();
         let connection = capture_connection(&mut request);
         let tokens = self.shared.tokens.as_ref();
-        let (until, late) = match delivery {
-            Delivery::Whole => (attempt.deadline, Breakage::Total),
-            Delivery::Streamed => {
-                let first = Instant::now() + limits.first_token;
-                if first < attempt.deadline {
-                    (first, Breakage::FirstToken(limits.first_token))
-                } else {
-                    (attempt.deadline, Breakage::Total)
-                }
-            }
-        };
         if let Some(tokens) = tokens {
             let header = tokens.header(until).await?;
             request.headers_mut().insert(AUTHORIZATION, header);
@@ -294,7 +321,7 @@ impl Client {
             Err(_elapsed) => return Err(self.not_answered_in_time(late, &connection)),
         };
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = self.body(response, attempt.deadline);
+        let body = self.body(response, deadline);
         if status.is_success() {
             return Ok(body);
         }
@@ -305,7 +332,7 @@ impl Client {
         tracing::debug!(
             upstream.host = self.endpoint().host,
             upstream.model = self.endpoint().model,
-            attempt.id = attempt.id,
+            attempt.id = ?id,
             status = status.as_u16(),
             answer = ?told,
             "a vendor answered with a failure"
@@ -330,21 +357,29 @@ impl Client {
             delivery,
             extra: attempt.extra,
         };
-        let mut request = Request::new(Full::from(encode_request(endpoint.protocol, &body)));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = match (self.surface(attempt), delivery) {
-            (Surface::OpenAiCompletions, _) => endpoint.texts_uri.clone(),
-            (_, Delivery::Whole) => endpoint.uri.clone(),
-            (_, Delivery::Streamed) => endpoint.stream_uri.clone(),
+        let uri = match (self.surface(attempt), delivery) {
+            (Surface::OpenAiCompletions, _) => &endpoint.texts_uri,
+            (_, Delivery::Whole) => &endpoint.uri,
+            (_, Delivery::Streamed) => &endpoint.stream_uri,
         };
-        *request.headers_mut() = endpoint.headers.clone();
+        let body = encode_request(endpoint.protocol, &body);
+        let mut request = self.post(uri, attempt.id, body);
         let beta = attempt
             .extra
             .and_then(|extra| extra.beta(endpoint.protocol));
         if let Some(Ok(beta)) = beta.map(HeaderValue::from_str) {
             request.headers_mut().insert(ANTHROPIC_BETA, beta);
         }
-        if let Ok(id) = HeaderValue::from_str(attempt.id)
+        request
+    }
+
+    /// A request with this body, for the attempt of this name.
+    pub(crate) fn post(&self, uri: &Uri, id: &str, body: String) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::from(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri.clone();
+        *request.headers_mut() = self.endpoint().headers.clone();
+        if let Ok(id) = HeaderValue::from_str(id)
             && !id.is_empty()
         {
             request.headers_mut().insert(ATTEMPT_ID, id);
@@ -393,7 +428,7 @@ impl Client {
         UpstreamError::Unreachable { host, cause }
     }
 
-    fn broken(&self, cause: Breakage) -> UpstreamError {
+    pub(crate) fn broken(&self, cause: Breakage) -> UpstreamError {
         UpstreamError::Broken {
             host: self.endpoint().host.clone(),
             cause,

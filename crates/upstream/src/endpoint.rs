@@ -141,6 +141,8 @@ pub struct Endpoint {
     pub(crate) stream_uri: Uri,
     /// Where the continuation of a text is asked for, whole or streamed.
     pub(crate) texts_uri: Uri,
+    /// Where vectors of texts are asked for.
+    pub(crate) embeddings_uri: Uri,
     /// Where the server lists its models.
     pub(crate) models_uri: Uri,
     pub(crate) model: String,
@@ -187,6 +189,7 @@ impl Endpoint {
             uri: asking(Delivery::Whole)?,
             stream_uri: asking(Delivery::Streamed)?,
             texts_uri: uri("/completions")?,
+            embeddings_uri: uri(&speech::embeddings_path(options.protocol, &options.model))?,
             models_uri: uri("/models")?,
             model: options.model,
             google_account: options.google_account,
@@ -223,7 +226,7 @@ fn base_uri(options: &EndpointOptions) -> Result<Uri, EndpointError> {
         return Err(bad("goes on after its path; leave `?` and `#` out"));
     }
     let path = base.path().trim_end_matches('/');
-    for surface in ["/completions", "/responses", "/messages"] {
+    for surface in ["/completions", "/responses", "/messages", "/embeddings"] {
         if path.ends_with(surface) {
             let what = format!("names the surface too; end it before `{surface}`");
             return Err(bad(&what));

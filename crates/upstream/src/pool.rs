@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use domain::{Prompt, Protocol};
 use futures_util::future::join_all;
+use wire::embedding::{EmbeddingRequest, EmbeddingText};
 
 use crate::client::Client;
 use crate::retry::{RetrySchedule, SplitMix64};
@@ -46,6 +47,10 @@ impl fmt::Debug for Pool {
         f.debug_list().entries(clients).finish()
     }
 }
+
+/// What the beginning of a request comes to: requests that begin alike have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix(u64);
 
 /// The server that was chosen for an attempt. It counts as at work on it until this is dropped.
 pub struct Chosen<'p> {
@@ -102,21 +107,21 @@ impl Pool {
         self.members[0].client.schedule()
     }
 
-    /// The server for the next attempt at a prompt: of those that are well, rest from no failures
-    /// and have not much more to do than the others, the one that prompts with this beginning
-    /// prefer. Servers at the places in `failed` come last, since they have failed this request.
+    /// The server for the next attempt: of those that are well, rest from no failures and have
+    /// not much more to do than the others, the one that requests with this beginning prefer.
+    /// Servers at the places in `failed` come last, since they have failed this request.
     #[must_use]
-    pub fn choose(&self, prompt: &Prompt, failed: &[usize]) -> Chosen<'_> {
+    pub fn choose(&self, prefix: Prefix, failed: &[usize]) -> Chosen<'_> {
         let place = match self.members.len() {
             1 => 0,
-            _ => self.best(prefix(prompt), failed),
+            _ => self.best(prefix, failed),
         };
         let member = &self.members[place];
         member.in_flight.fetch_add(1, Ordering::Relaxed);
         Chosen { member, place }
     }
 
-    fn best(&self, prefix: u64, failed: &[usize]) -> usize {
+    fn best(&self, Prefix(prefix): Prefix, failed: &[usize]) -> usize {
         let load = |place: &usize| self.members[*place].in_flight.load(Ordering::Relaxed);
         let all: Vec<usize> = (0..self.members.len()).collect();
         let fresh = || all.iter().copied().filter(|place| !failed.contains(place));
@@ -174,18 +179,36 @@ impl Member {
     }
 }
 
-/// A hash of the beginning of what is said. A picture counts by the text around it.
-fn prefix(prompt: &Prompt) -> u64 {
-    let mut bytes = Vec::with_capacity(PREFIX_BYTES);
-    for message in &prompt.messages {
-        let text = message.text();
-        let room = PREFIX_BYTES - bytes.len();
-        bytes.extend_from_slice(&text.as_bytes()[..text.len().min(room)]);
-        if bytes.len() == PREFIX_BYTES {
-            break;
+/// A hash of a prompt's beginning. A picture counts by the text around it.
+impl From<&Prompt> for Prefix {
+    fn from(prompt: &Prompt) -> Self {
+        let mut bytes = Vec::with_capacity(PREFIX_BYTES);
+        for message in &prompt.messages {
+            let text = message.text();
+            let room = PREFIX_BYTES - bytes.len();
+            bytes.extend_from_slice(&text.as_bytes()[..text.len().min(room)]);
+            if bytes.len() == PREFIX_BYTES {
+                break;
+            }
         }
+        Self(hash(&bytes))
     }
-    hash(&bytes)
+}
+
+/// No server has anything of such texts in its cache, and so this only spreads them.
+impl From<&EmbeddingRequest> for Prefix {
+    fn from(request: &EmbeddingRequest) -> Self {
+        Self(match request.texts.first() {
+            Some(EmbeddingText::Plain(text)) => {
+                hash(&text.as_bytes()[..text.len().min(PREFIX_BYTES)])
+            }
+            Some(EmbeddingText::Tokens(tokens)) => {
+                let bytes = tokens.iter().flat_map(|token| token.to_le_bytes());
+                hash(&bytes.take(PREFIX_BYTES).collect::<Vec<u8>>())
+            }
+            None => 0,
+        })
+    }
 }
 
 /// FNV-1a of 64 bits: the same in each process, so that gateways beside each other agree.
@@ -211,24 +234,24 @@ mod tests {
         Pool::new(client(0), (1..size).map(client).collect())
     }
 
-    fn prompt(text: &str) -> Prompt {
-        Prompt::new(vec![Message::new(Role::User, text)])
+    fn prompt(text: &str) -> Prefix {
+        Prefix::from(&Prompt::new(vec![Message::new(Role::User, text)]))
     }
 
     #[test]
     fn what_begins_alike_goes_to_the_same_server_while_there_is_room() {
         let pool = pool(4);
         let long = "x".repeat(PREFIX_BYTES);
-        let first = pool.choose(&prompt(&format!("{long}a")), &[]).place;
+        let first = pool.choose(prompt(&format!("{long}a")), &[]).place;
         for text in ["b", "c", "d"] {
             assert_eq!(
-                pool.choose(&prompt(&format!("{long}{text}")), &[]).place,
+                pool.choose(prompt(&format!("{long}{text}")), &[]).place,
                 first
             );
         }
         let mut met = [false; 4];
         for number in 0..64 {
-            met[pool.choose(&prompt(&format!("text {number}")), &[]).place] = true;
+            met[pool.choose(prompt(&format!("text {number}")), &[]).place] = true;
         }
         assert_eq!(met, [true; 4], "others go elsewhere");
     }
@@ -238,7 +261,7 @@ mod tests {
         let pool = pool(3);
         let mut under_way = Vec::new();
         for _ in 0..120 {
-            under_way.push(pool.choose(&prompt("the same"), &[]));
+            under_way.push(pool.choose(prompt("the same"), &[]));
         }
         for place in 0..3 {
             let count = under_way.iter().filter(|it| it.place == place).count();
@@ -255,20 +278,20 @@ mod tests {
     #[test]
     fn who_failed_or_is_not_well_is_asked_last() {
         let pool = pool(3);
-        let first = pool.choose(&prompt("x"), &[]).place;
-        let second = pool.choose(&prompt("x"), &[first]).place;
+        let first = pool.choose(prompt("x"), &[]).place;
+        let second = pool.choose(prompt("x"), &[first]).place;
         assert_ne!(first, second);
-        let third = pool.choose(&prompt("x"), &[first, second]).place;
+        let third = pool.choose(prompt("x"), &[first, second]).place;
         assert!(third != first && third != second);
         assert_eq!(
-            pool.choose(&prompt("x"), &[first, second, third]).place,
+            pool.choose(prompt("x"), &[first, second, third]).place,
             first
         );
         pool.members[first].is_well.store(false, Ordering::Relaxed);
-        assert_ne!(pool.choose(&prompt("x"), &[]).place, first);
+        assert_ne!(pool.choose(prompt("x"), &[]).place, first);
         for member in pool.members.iter() {
             member.is_well.store(false, Ordering::Relaxed);
         }
-        assert_eq!(pool.choose(&prompt("x"), &[]).place, first);
+        assert_eq!(pool.choose(prompt("x"), &[]).place, first);
     }
 }

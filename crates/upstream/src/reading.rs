@@ -16,7 +16,7 @@ use crate::breaker::{Health, Permit};
 use crate::error::{Breakage, Output, UpstreamError, VendorAnswer};
 
 /// Most bytes of a whole answer.
-const ANSWER_BYTES_MAX: usize = 16 << 20;
+pub(crate) const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// Most bytes of an answer of failure that are read; what is beyond tells nothing more.
 const FAILURE_BYTES_MAX: usize = 64 << 10;
 /// Most bytes of one event of a stream.
@@ -53,12 +53,12 @@ impl Body {
         }
     }
 
-    /// All of a whole answer.
-    pub(crate) async fn read_answer(mut self) -> Result<Vec<u8>, Breakage> {
+    /// All of a whole answer of at most so many bytes.
+    pub(crate) async fn read_answer(mut self, bytes_max: usize) -> Result<Vec<u8>, Breakage> {
         let mut answer = Vec::new();
         while let Some(bytes) = self.next_within_idle().await? {
-            if answer.len() + bytes.len() > ANSWER_BYTES_MAX {
-                return Err(Breakage::TooLarge(ANSWER_BYTES_MAX));
+            if answer.len() + bytes.len() > bytes_max {
+                return Err(Breakage::TooLarge(bytes_max));
             }
             answer.extend_from_slice(&bytes);
         }

@@ -65,8 +65,22 @@ pub(crate) fn path(protocol: Protocol, model: &str, delivery: Delivery) -> Strin
                 Delivery::Whole => Method::GenerateContent,
                 Delivery::Streamed => Method::StreamGenerateContent,
             };
-            let model = model.to_owned();
-            format!("/{}", Target { model, method })
+            of_google(model, method)
         }
     }
+}
+
+/// What stands behind an endpoint's address where vectors of texts are asked for.
+pub(crate) fn embeddings_path(protocol: Protocol, model: &str) -> String {
+    match protocol {
+        Protocol::Google => of_google(model, Method::BatchEmbedContents),
+        Protocol::OpenAiChat | Protocol::OpenAiResponses | Protocol::Anthropic => {
+            "/embeddings".to_owned()
+        }
+    }
+}
+
+fn of_google(model: &str, method: Method) -> String {
+    let model = model.to_owned();
+    format!("/{}", Target { model, method })
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use domain::TaskName;
+use domain::{TaskKind, TaskName};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +37,9 @@ pub(crate) fn command(args: &RunArgs) -> anyhow::Result<ExitCode> {
     };
     let name = config.task_named(&args.task)?;
     let task = &config.tasks[&name];
+    if task.task.kind == TaskKind::Embed {
+        bail!("tasks.{name}: a task of kind embed makes vectors; ask for them at /v1/embeddings");
+    }
     let input = Input::open(&args.inputs, fields(task, args), args.rows.0.clone())?;
     let mut fingerprint = task.fingerprint(&config);
     if let Some(wrong_rate) = args.simulate_frontier {

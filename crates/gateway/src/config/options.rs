@@ -69,6 +69,7 @@ const TASK_KINDS: &[&str] = &[
     "support",
     "code",
     "chat",
+    "embed",
 ];
 /// Names of the sensitivities; a test holds them against the domain's.
 const SENSITIVITIES: &[&str] = &["public", "internal", "confidential", "restricted"];

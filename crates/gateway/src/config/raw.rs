@@ -265,14 +265,15 @@ pub(super) struct RawTier {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawTask {
     /// `classify` (one label of several), `flag` (the same, and some labels call for attention),
-    /// `extract`, `summarise`, `answer`, `support`, `code` or `chat`.
+    /// `extract`, `summarise`, `answer`, `support`, `code`, `chat`, or `embed` (a vector for each
+    /// text, by one tier).
     ///
     /// Required.
     pub(super) kind: Option<String>,
     /// The instruction that a model is given before each document. The labels and their
     /// definitions are added to it.
     ///
-    /// Required, except for `chat`.
+    /// Required, except for `chat`; `embed` has none.
     pub(super) prompt: Option<String>,
     /// The classes that may be answered, at least two, in the order in which a model is shown
     /// them.

@@ -2,6 +2,7 @@
 
 mod acceptance;
 mod audit;
+mod embed;
 mod labels;
 mod learn;
 mod records;
@@ -85,6 +86,7 @@ fn check_task(
         raw,
         tiers,
     };
+    embed::check(checks, &draft);
     acceptance::check(checks, &draft);
     let target = acceptance::check_target(checks, &draft);
     let labels = labels::check(checks, &draft);
@@ -164,7 +166,7 @@ fn check_tier_names(
 fn check_prompt(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Option<String> {
     let path = draft.path.key("prompt");
     match (&draft.raw.prompt, draft.kind) {
-        (None, TaskKind::Chat) => Some(String::new()),
+        (_, TaskKind::Embed) | (None, TaskKind::Chat) => Some(String::new()),
         (prompt, _) => checks.required(&path, prompt.as_ref()),
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use start::{About, CallsAtOnce, Source, Start};
 
 /// Changes whenever a message does. Both sides are the same program, but one of them may have been
 /// replaced by a newer one while the other ran.
-const VERSION: u64 = 4;
+const VERSION: u64 = 5;
 
 /// Pieces of text that may be on their way to a reader.
 pub(super) const WINDOW: usize = 8;

@@ -16,7 +16,7 @@ use super::models::json;
 use super::server::now_s;
 use super::stream::Stream;
 use super::surface::Read;
-use super::work::{Pending, Work};
+use super::work::{Pending, Wanted, Work};
 use super::{body, target};
 use crate::answer::{Answered, End};
 use crate::ready::ReadyTask;
@@ -128,7 +128,7 @@ pub(super) async fn answer(
     let work = Work {
         app,
         task,
-        request,
+        wanted: Wanted::Answer(Box::new(request)),
         exchange: exchange.clone(),
     };
     let pending = work.start(&server, delivery, place);

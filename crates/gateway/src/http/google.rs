@@ -4,12 +4,13 @@ use axum::extract::{Path, Request};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use wire::chat::Form;
+use wire::google::embed;
 use wire::google::generate::{Framing, encode_count, parse_count_request, parse_request};
 use wire::google::path::{Method, Target};
 
 use super::call::Call;
 use super::error::HttpError;
-use super::{body, chat, count_tokens, models, target};
+use super::{body, chat, count_tokens, embeddings, models, target};
 
 /// What is asked of a model, told by the end of the path.
 ///
@@ -44,7 +45,16 @@ pub(super) async fn ask(
             let tokens = count_tokens::tokens(&call.app, &task, &request).await?;
             Ok(models::json(encode_count(tokens)).into_response())
         }
-        Method::EmbedContent | Method::BatchEmbedContents => Err(HttpError::unknown_path()),
+        Method::EmbedContent => {
+            let body = body::read(&call.server, request).await?;
+            let asked = embed::parse_request(&target, &body)?;
+            embeddings::answer(call, asked, |_, one| embed::encode_embedding(one)).await
+        }
+        Method::BatchEmbedContents => {
+            let body = body::read(&call.server, request).await?;
+            let asked = embed::parse_batch_request(&target, &body)?;
+            embeddings::answer(call, asked, |_, all| embed::encode_embeddings(all)).await
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod chat;
 mod command;
 mod connection;
 mod count_tokens;
+mod embeddings;
 mod error;
 mod exchange;
 mod facts;

@@ -11,7 +11,9 @@ use super::batches::{anthropic, openai};
 use super::error::HttpError;
 use super::server::Server;
 use super::surface::{self, Read};
-use super::{admission, chat, count_tokens, exchange, files, google, models, probes, responses};
+use super::{
+    admission, chat, count_tokens, embeddings, exchange, files, google, models, probes, responses,
+};
 
 /// The routes with their layers. A layer stands above those that are added before it.
 pub(super) fn router(server: &Arc<Server>) -> Router {
@@ -19,6 +21,7 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
     let answering = Router::new()
         .route("/v1/chat/completions", speaks(surface::chat_completions))
         .route("/v1/completions", speaks(surface::completions))
+        .route("/v1/embeddings", post(embeddings::create))
         .route("/v1/responses", post(responses::create))
         .route("/v1/messages", speaks(surface::messages))
         .route("/v1/batches", get(openai::list).post(openai::create))

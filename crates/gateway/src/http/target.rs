@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use domain::{Message, Prompt, PromptKind, Role, TaskName, TierName};
+use domain::{Message, Prompt, PromptKind, Role, TaskKind, TaskName, TierName};
 use ledger::RequestId;
 use wire::chat::{ChatRequest, Extra, RequestedGeneration};
+use wire::embedding::EmbeddingRequest;
 use wire::fault::{Fault, FaultKind};
 
 use super::error::HttpError;
@@ -50,6 +51,11 @@ pub(super) fn resolve(
     (id, tenant): (&RequestId, &Tenant),
 ) -> Result<(Arc<ReadyTask>, Request), HttpError> {
     let task = find(app, &asked.model)?;
+    if task.task.kind == TaskKind::Embed {
+        let found = format!("task {} makes vectors of texts", task.task.name);
+        let rule = "send its texts to /v1/embeddings, or ask for another task";
+        return Err(unsupported("model".to_owned(), found, rule).into());
+    }
     let (prompt, generation, extra) = match &task.task.labels {
         Some(_) => to_label(&task, asked)?,
         None => to_converse(app, &task, asked)?,
@@ -63,6 +69,28 @@ pub(super) fn resolve(
         item: None,
     };
     Ok((task, request))
+}
+
+/// The task that a request for vectors names: one of kind embed, or one tier alone. Vectors of
+/// different models can't be compared, so that no other kind of task may mean them.
+///
+/// # Errors
+/// When there is no such model, its tier may not be sent such texts, or it can't make such
+/// vectors.
+pub(super) fn embedder(app: &App, asked: &EmbeddingRequest) -> Result<Arc<ReadyTask>, HttpError> {
+    let task = find(app, &asked.model)?;
+    let is_direct = asked.model.starts_with(TIER);
+    if !is_direct && task.task.kind != TaskKind::Embed {
+        let found = format!("task {} is no task of kind embed", task.task.name);
+        let rule = "ask for a task of that kind, or for a tier";
+        return Err(unsupported("model".to_owned(), found, rule).into());
+    }
+    let mut rungs = task.rules.cascade.rungs().iter();
+    let loss = rungs.find_map(|rung| loss::of_texts(&rung.tier, &app.tiers[&rung.tier], asked));
+    match loss {
+        Some(loss) => Err(loss.into()),
+        None => Ok(task),
+    }
 }
 
 fn find(app: &App, model: &str) -> Result<Arc<ReadyTask>, HttpError> {

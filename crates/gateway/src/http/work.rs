@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ledger::LedgerError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use wire::chat::Delivery;
@@ -11,7 +12,7 @@ use super::error::HttpError;
 use super::exchange::Exchange;
 use super::facts::Facts;
 use super::server::Server;
-use crate::answer::{Answered, Live, Request, Said, answer};
+use crate::answer::{Answered, Live, Request, Said, Texts, answer, embed};
 use crate::app::App;
 use crate::ready::ReadyTask;
 
@@ -23,8 +24,16 @@ const PIECES_MAX: u64 = 4096;
 pub(super) struct Work {
     pub(super) app: Arc<App>,
     pub(super) task: Arc<ReadyTask>,
-    pub(super) request: Request,
+    pub(super) wanted: Wanted,
     pub(super) exchange: Exchange,
+}
+
+/// What a client wants.
+pub(super) enum Wanted {
+    /// An answer to a prompt.
+    Answer(Box<Request>),
+    /// Vectors of texts.
+    Vectors(Texts),
 }
 
 /// An answer on its way. Dropping it, as happens when the client hangs up, ends the work.
@@ -68,8 +77,7 @@ impl Work {
     /// Begins to work. It ends with its answer, when nobody waits for it any more, or when the
     /// server is cut off.
     pub(super) fn start(self, server: &Server, delivery: Delivery, place: Place) -> Pending {
-        let generation = self.request.generation.or(&self.task.generation);
-        let pieces = generation.max_completion_tokens.0.clamp(1, PIECES_MAX);
+        let pieces = self.completion_tokens_max().clamp(1, PIECES_MAX);
         let (reader, said) = mpsc::channel(usize::try_from(pieces).unwrap_or(1));
         let live = match delivery {
             Delivery::Streamed => Some(Live::new(reader)),
@@ -84,7 +92,7 @@ impl Work {
                 biased;
                 () = gone.cancelled() => Err(HttpError::stopping()),
                 () = stalled(live.as_ref(), patience) => Err(HttpError::reader_stalled()),
-                answered = answer(&self.app, &self.task, &self.request, live.as_ref()) => {
+                answered = self.answered(live.as_ref()) => {
                     answered.map_err(|error| HttpError::not_recorded(&error))
                 }
             };
@@ -95,6 +103,23 @@ impl Work {
             drop(place);
         });
         Pending::new(said, done, guard)
+    }
+
+    async fn answered(&self, live: Option<&Live>) -> Result<Answered, LedgerError> {
+        match &self.wanted {
+            Wanted::Answer(request) => answer(&self.app, &self.task, request, live).await,
+            Wanted::Vectors(texts) => embed(&self.app, &self.task, texts).await,
+        }
+    }
+
+    fn completion_tokens_max(&self) -> u64 {
+        match &self.wanted {
+            Wanted::Answer(request) => {
+                let generation = request.generation.or(&self.task.generation);
+                generation.max_completion_tokens.0
+            }
+            Wanted::Vectors(_) => 0,
+        }
     }
 
     fn note(&self, result: &Result<Answered, HttpError>, gone: &CancellationToken) {

@@ -1,6 +1,7 @@
 //! The embedded engine as a tier. It computes in a process of its own ([`crate::engine`]).
 
 mod conversation;
+mod embedding;
 mod rules;
 mod telling;
 

@@ -2,6 +2,7 @@
 
 use domain::{Protocol, TierName};
 use wire::chat::{ChatRequest, Lossy};
+use wire::embedding::EmbeddingRequest;
 use wire::fault::{Fault, FaultKind};
 
 use super::Tier;
@@ -18,6 +19,27 @@ pub(crate) fn of(name: &TierName, tier: &Tier, asked: &ChatRequest) -> Option<Fa
         Tier::Local(local) => by_engine(&who(name), local.calls(), asked),
         // Nothing is told to a person in a protocol.
         Tier::Person => None,
+    }
+}
+
+/// The first thing in a request for vectors that this tier could not make anything of.
+pub(crate) fn of_texts(name: &TierName, tier: &Tier, asked: &EmbeddingRequest) -> Option<Fault> {
+    let who = who(name);
+    match tier {
+        Tier::Remote(remote) => asked.loss(remote.protocol(), &who),
+        Tier::Local(local) => {
+            let dimensions = local.dimensions();
+            let others = |wanted: &u32| *wanted as usize != dimensions;
+            asked.task_lost(&who).or_else(|| {
+                let wanted = asked.dimensions.filter(others)?;
+                let found = format!("{wanted}; {who} makes vectors of {dimensions} numbers alone");
+                Some(unsupported("dimensions".to_owned(), found))
+            })
+        }
+        Tier::Student | Tier::Person => {
+            let found = format!("{who} makes no vectors of texts");
+            Some(unsupported("model".to_owned(), found))
+        }
     }
 }
 

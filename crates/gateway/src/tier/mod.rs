@@ -17,6 +17,7 @@ use domain::{
 use ledger::{RequestId, Resolution, UnpaidAttempt};
 use routing::evidence::Evidence;
 use wire::chat::Extra;
+use wire::embedding::{EmbeddingRequest, Embeddings};
 
 use self::local::LocalTier;
 use self::remote::RemoteTier;
@@ -57,11 +58,28 @@ impl Tier {
             Self::Local(local) => local.ask(question).await,
             Self::Remote(remote) => remote.ask(question).await,
             Self::Student => student::ask(question),
-            Self::Person => Asked {
-                result: Err(TierFailure::busy("a person answers in the review queue")),
-                bill: Bill::default(),
-                elapsed: Duration::ZERO,
-            },
+            Self::Person => {
+                Asked::failed(TierFailure::busy("a person answers in the review queue"))
+            }
+        }
+    }
+
+    /// Asks the tier for vectors of texts.
+    ///
+    /// # Cancel safety
+    /// As with [`Self::ask`].
+    pub(crate) async fn embed(&self, question: EmbeddingQuestion<'_>) -> Asked<Embeddings> {
+        match self {
+            Self::Local(local) => local.embed(question).await,
+            Self::Remote(remote) => remote.embed(question).await,
+            Self::Student | Self::Person => {
+                let failure = TierFailure {
+                    reason: "the tier makes no vectors of texts".to_owned(),
+                    retryable: false,
+                    fault: Fault::Request,
+                };
+                Asked::failed(failure)
+            }
         }
     }
 
@@ -111,6 +129,23 @@ pub(crate) struct Question<'a> {
     pub(crate) early: Option<Early>,
 }
 
+/// What a tier is asked that makes vectors of texts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EmbeddingQuestion<'a> {
+    pub(crate) account: Account<'a>,
+    /// On whose behalf.
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) asked: &'a EmbeddingRequest,
+}
+
+/// What a tier's attempts are booked under.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Account<'a> {
+    pub(crate) request: &'a RequestId,
+    pub(crate) task: &'a ReadyTask,
+    pub(crate) tier: &'a TierName,
+}
+
 /// An answer is accepted when it is sure enough after so many tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Early {
@@ -121,6 +156,14 @@ pub(crate) struct Early {
 }
 
 impl Question<'_> {
+    pub(crate) fn account(&self) -> Account<'_> {
+        Account {
+            request: self.request,
+            task: self.task,
+            tier: self.tier,
+        }
+    }
+
     /// The text to be labelled: the last turn.
     pub(crate) fn text(&self) -> Cow<'_, str> {
         let last = self.prompt.messages.last();
@@ -188,10 +231,30 @@ impl TierFailure {
 
 /// What came of asking a tier, with what it cost.
 #[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) result: Result<TierAnswer, TierFailure>,
+pub(crate) struct Asked<T = TierAnswer> {
+    pub(crate) result: Result<T, TierFailure>,
     pub(crate) bill: Bill,
     pub(crate) elapsed: Duration,
+}
+
+impl<T> Asked<T> {
+    /// The tier was not asked.
+    fn failed(failure: TierFailure) -> Self {
+        Self {
+            result: Err(failure),
+            bill: Bill::default(),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// The same with something made of what came.
+    pub(crate) fn and_then<U>(self, make: impl FnOnce(T) -> Result<U, TierFailure>) -> Asked<U> {
+        Asked {
+            result: self.result.and_then(make),
+            bill: self.bill,
+            elapsed: self.elapsed,
+        }
+    }
 }
 
 /// What the attempts at one tier, or all those of a request, cost.

@@ -1,17 +1,20 @@
 //! A pool or a frontier at work: a hold before each paid attempt, a resolution after it.
 
+mod errand;
+
 use std::time::Instant;
 
 use domain::{
-    Accumulator, Completion, CompletionTokens, Picodollars, Price, Prompt, PromptTokens, Protocol,
-    StreamEvent, TierKind,
+    Completion, CompletionTokens, Picodollars, Price, Prompt, PromptTokens, Protocol, TierKind,
+    Usage,
 };
 use ledger::{AttemptId, BudgetLimit, Hold, Ledger, LedgerError, NewHold, UnpaidAttempt};
 use tokio::sync::Semaphore;
-use upstream::{Attempt, Billing, Client, Pool, Refusal, UpstreamError};
+use upstream::{Billing, Pool, Refusal, UpstreamError};
+use wire::embedding::Embeddings;
 
-use super::{Asked, Bill, Fault, Question, TierAnswer, TierFailure};
-use crate::answer::Live;
+use self::errand::{Broken, Errand};
+use super::{Account, Asked, Bill, EmbeddingQuestion, Fault, Question, TierAnswer, TierFailure};
 use crate::clock;
 
 /// A tier that is reached over HTTP.
@@ -24,12 +27,6 @@ pub(crate) struct RemoteTier {
     price: Option<Price>,
     places: Semaphore,
     ledger: Ledger,
-}
-
-/// A failed attempt, and whether text of it was shown: then nothing may be tried again.
-struct Broken {
-    error: UpstreamError,
-    shown: bool,
 }
 
 impl RemoteTier {
@@ -75,10 +72,23 @@ impl RemoteTier {
     /// When dropped midway the connection is closed, and the ledger keeps the hold of an attempt
     /// that was sent.
     pub(crate) async fn ask(&self, question: Question<'_>) -> Asked {
+        let asked = self.run(question.account(), &question).await;
+        asked.and_then(|completion| read(completion, &question))
+    }
+
+    /// Asks for vectors until they are there or no further attempt is allowed.
+    ///
+    /// # Cancel safety
+    /// As with [`Self::ask`].
+    pub(crate) async fn embed(&self, question: EmbeddingQuestion<'_>) -> Asked<Embeddings> {
+        self.run(question.account, question.asked).await
+    }
+
+    async fn run<E: Errand>(&self, account: Account<'_>, errand: &E) -> Asked<E::Got> {
         let start = Instant::now();
         let mut bill = Bill::default();
         let result = match self.places.acquire().await {
-            Ok(_place) => self.ask_in_turn(&question, &mut bill).await,
+            Ok(_place) => self.in_turn(account, errand, &mut bill).await,
             Err(_closed) => Err(TierFailure::busy("the tier is closing; ask again later")),
         };
         Asked {
@@ -88,35 +98,30 @@ impl RemoteTier {
         }
     }
 
-    async fn ask_in_turn(
+    async fn in_turn<E: Errand>(
         &self,
-        question: &Question<'_>,
+        account: Account<'_>,
+        errand: &E,
         bill: &mut Bill,
-    ) -> Result<TierAnswer, TierFailure> {
+    ) -> Result<E::Got, TierFailure> {
         let mut schedule = self.pool.schedule();
         let mut failed = Vec::new();
         loop {
             let id = AttemptId::generate(clock::now());
-            let chosen = self.pool.choose(question.prompt, &failed);
-            let mut held = self.hold(id, question).await?;
+            let chosen = self.pool.choose(errand.prefix(), &failed);
+            let mut held = self.hold(id, account, errand.tokens_max()).await?;
             if let Some((hold, _)) = &mut held {
                 hold.mark_sent();
             }
-            let name = id.to_string();
-            let attempt = Attempt {
-                id: &name,
-                prompt: question.prompt,
-                generation: question.generation,
-                extra: question.extra,
-                deadline: schedule.deadline(),
-            };
-            match attempt_at(&chosen, &attempt, question.live).await {
-                Ok(completion) => {
+            let (name, deadline) = (id.to_string(), schedule.deadline());
+            match errand.attempt(&chosen, &name, deadline).await {
+                Ok(got) => {
+                    let usage = E::usage(&got);
                     match held {
-                        Some(held) => self.settle(held, &completion, bill),
-                        None => bill.unpaid.push(self.unpaid(id, question, &completion)),
+                        Some(held) => self.settle(held, usage, bill),
+                        None => bill.unpaid.push(self.unpaid(id, account, usage)),
                     }
-                    return read(completion, question);
+                    return Ok(got);
                 }
                 Err(Broken { error, shown }) => {
                     match (held, error.billing()) {
@@ -145,18 +150,17 @@ impl RemoteTier {
         }
     }
 
-    /// Reserves the most that an attempt can cost, and says how much that is; `None` for a tier
-    /// without a price.
+    /// Reserves the most that an attempt with so many tokens can cost, and says how much that is;
+    /// `None` for a tier without a price.
     async fn hold(
         &self,
         attempt: AttemptId,
-        question: &Question<'_>,
+        account: Account<'_>,
+        (prompt, completion): (PromptTokens, CompletionTokens),
     ) -> Result<Option<(Hold, Picodollars)>, TierFailure> {
         let Some(price) = &self.price else {
             return Ok(None);
         };
-        let prompt = prompt_tokens_max(question.prompt, question.extra_bytes());
-        let completion = question.generation.max_completion_tokens;
         let worst_case = price
             .worst_case(prompt, completion)
             .map_err(|error| TierFailure {
@@ -165,16 +169,17 @@ impl RemoteTier {
                 fault: Fault::Request,
             })?;
         let at = clock::now();
-        let budgets = question.task.budget.iter().map(|budget| BudgetLimit {
-            name: format!("task:{}", question.task.task.name),
+        let task = account.task;
+        let budgets = task.budget.iter().map(|budget| BudgetLimit {
+            name: format!("task:{}", task.task.name),
             limit: budget.limit,
             window_start: clock::window_start(budget.window, at),
         });
         let new = NewHold {
             attempt,
-            request: question.request.clone(),
-            task: question.task.task.name.clone(),
-            tier: question.tier.clone(),
+            request: account.request.clone(),
+            task: task.task.name.clone(),
+            tier: account.tier.clone(),
             model: self.model.clone(),
             worst_case,
             at,
@@ -184,8 +189,8 @@ impl RemoteTier {
         Ok(Some((hold, worst_case)))
     }
 
-    fn settle(&self, (hold, worst): (Hold, Picodollars), whole: &Completion, bill: &mut Bill) {
-        let cost = whole.usage.and_then(|usage| {
+    fn settle(&self, (hold, worst): (Hold, Picodollars), usage: Option<Usage>, bill: &mut Bill) {
+        let cost = usage.and_then(|usage| {
             let price = self.price.as_ref()?;
             Some((usage, price.cost(&usage).ok()?))
         });
@@ -198,53 +203,16 @@ impl RemoteTier {
     fn unpaid(
         &self,
         attempt: AttemptId,
-        question: &Question<'_>,
-        completion: &Completion,
+        account: Account<'_>,
+        usage: Option<Usage>,
     ) -> UnpaidAttempt {
         UnpaidAttempt {
             attempt,
-            tier: question.tier.clone(),
+            tier: account.tier.clone(),
             model: self.model.clone(),
-            usage: completion.usage.unwrap_or_default(),
+            usage: usage.unwrap_or_default(),
         }
     }
-}
-
-/// One attempt at a server; what it writes is told on while it is written.
-async fn attempt_at(
-    client: &Client,
-    attempt: &Attempt<'_>,
-    live: Option<&Live>,
-) -> Result<Completion, Broken> {
-    let Some(live) = live else {
-        let whole = client.attempt(attempt).await;
-        return whole.map_err(|error| Broken {
-            error,
-            shown: false,
-        });
-    };
-    let stream = client.attempt_stream(attempt).await;
-    let mut stream = stream.map_err(|error| Broken {
-        error,
-        shown: false,
-    })?;
-    let mut written = Accumulator::default();
-    loop {
-        let event = stream.next_event().await.map_err(|error| Broken {
-            error,
-            shown: written.has_output(),
-        })?;
-        let ends = matches!(event, StreamEvent::End(_));
-        if !ends {
-            live.say(event.clone()).await;
-        }
-        written.push(event);
-        if ends {
-            break;
-        }
-    }
-    let whole = written.finish();
-    Ok(whole.unwrap_or_else(|| unreachable!("the end was told")))
 }
 
 /// An upper bound of the prompt's tokens: the vendors' tokenizers are byte-level, so that a

@@ -128,6 +128,19 @@ impl Work {
         })
     }
 
+    /// What a text is about, as the model's file says that its embeddings are made.
+    pub fn embed_text(model: &Model, text: &str) -> Self {
+        Self::embed_tokens(model, model.tokenizer().encode_whole_text(text))
+    }
+
+    /// The same of a text whose tokens are these, as they are.
+    pub fn embed_tokens(model: &Model, tokens: Vec<TokenId>) -> Self {
+        Self::Embed {
+            tokens,
+            pooling: model.config().pooling,
+        }
+    }
+
     /// The same work; a text is written by these rules.
     #[must_use]
     pub fn by(mut self, with: Sampling) -> Self {

@@ -2,6 +2,7 @@
 
 use crate::error::{Fault, Parsed, Place, quoted};
 use crate::gguf::{Gguf, Value};
+use crate::session::Pooling;
 
 /// The sizes of a Llama model, with the names of the Llama papers.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Config {
     pub norm_epsilon: f32,
     /// Dimensions of a head that are rotated; even.
     pub rope_dim: usize,
+    /// Which tokens' outputs make an embedding: what the file says, otherwise the mean.
+    pub pooling: Pooling,
 }
 
 /// No model comes near: a guard for the arithmetic below.
@@ -82,6 +85,7 @@ impl Config {
             vocabulary: embedding.rows,
             norm_epsilon: epsilon as f32,
             rope_dim,
+            pooling: pooling(file)?,
         })
     }
 }
@@ -106,6 +110,21 @@ fn check_architecture(file: &Gguf<'_>) -> Parsed<()> {
         Some(n) => {
             let message = format!("a mixture of {n} experts is not supported; dense models are");
             unsupported("llama.expert_count", message)
+        }
+    }
+}
+
+/// The pooling, by llama.cpp's numbers.
+fn pooling(file: &Gguf<'_>) -> Parsed<Pooling> {
+    const KEY: &str = "llama.pooling_type";
+    match file.usize(KEY)? {
+        None | Some(0 | 1) => Ok(Pooling::Mean),
+        Some(3) => Ok(Pooling::Last),
+        Some(other) => {
+            let message = format!(
+                "pooling {other} is not supported; 0 (none), 1 (mean) and 3 (last token) are"
+            );
+            Err(Fault::unsupported(Place::Key(KEY.into()), message))
         }
     }
 }

@@ -321,6 +321,9 @@ fn special_ids(file: &Gguf<'_>, listed: &Listed, add_bos: bool) -> Parsed<Specia
         add_bos: file
             .bool("tokenizer.ggml.add_bos_token")?
             .unwrap_or(add_bos),
+        add_eos: file
+            .bool("tokenizer.ggml.add_eos_token")?
+            .unwrap_or_default(),
         gap: GapIds::read(file, listed)?,
     })
 }

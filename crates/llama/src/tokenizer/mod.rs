@@ -70,6 +70,8 @@ pub struct SpecialIds {
     pub eom: Option<TokenId>,
     /// Whether a plain prompt should begin with `bos`, as the file says.
     pub add_bos: bool,
+    /// Whether a plain text that is whole should end with `eos`, as the file says.
+    pub add_eos: bool,
     /// By which a model is told of a gap to be filled.
     pub gap: Option<GapIds>,
 }
@@ -132,6 +134,14 @@ impl Tokenizer {
     pub fn encode_text(&self, text: &str) -> Vec<TokenId> {
         let mut tokens: Vec<TokenId> = self.special.bos_of_plain().collect();
         tokens.extend(self.encode(text, SpecialTokens::Plain));
+        tokens
+    }
+
+    /// The tokens of a text that is whole: as [`Tokenizer::encode_text`], with the end-of-text
+    /// token behind them where the file wants it.
+    pub fn encode_whole_text(&self, text: &str) -> Vec<TokenId> {
+        let mut tokens = self.encode_text(text);
+        tokens.extend(self.special.eos.filter(|_| self.special.add_eos));
         tokens
     }
 

@@ -3,8 +3,8 @@
 use crate::support::gguf::Value;
 use crate::support::tiny::{self, Shape};
 use llama::{
-    Cancel, FinishReason, Generated, GenerationOptions, Model, Pooling, RequestError, Sampling,
-    Session, log_sum_exp,
+    Cancel, FinishReason, Generated, GenerationOptions, Model, RequestError, Sampling, Session,
+    log_sum_exp,
 };
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -437,22 +437,4 @@ fn alternatives_are_the_most_probable_tokens() {
         );
         assert!(alternatives.windows(2).all(|pair| pair[0].1 >= pair[1].1));
     }
-}
-
-#[test]
-fn embeddings_have_length_one_and_do_not_depend_on_the_session() {
-    let model = tiny::model(&Shape::default()).open();
-    let mut session = Session::new(Arc::clone(&model));
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    for pooling in [Pooling::Mean, Pooling::Last] {
-        let first = session.embed(&PROMPT, pooling).unwrap();
-        let other = session.embed(&[9, 8, 7], pooling).unwrap();
-        assert!((dot(&first, &first) - 1.0).abs() < 1e-5);
-        assert!(dot(&first, &other) < 0.999);
-        assert_eq!(session.embed(&PROMPT, pooling).unwrap(), first);
-    }
-    assert_eq!(
-        session.embed(&[], Pooling::Last),
-        Err(RequestError::EmptyPrompt)
-    );
 }

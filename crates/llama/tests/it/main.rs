@@ -3,6 +3,7 @@
 
 mod chat_template;
 mod determinism;
+mod embeddings;
 mod engine;
 mod gaps;
 mod generate;

@@ -91,6 +91,10 @@ fn models_of_another_kind() {
         &["split into 3 files", "merge"],
     );
     check(
+        |file| file.set("llama.pooling_type", Value::U32(2)),
+        &["llama.pooling_type", "pooling 2"],
+    );
+    check(
         |file| file.set("llama.rope.scaling.type", text("longrope")),
         &["rope scaling \"longrope\"", "none, linear and yarn are"],
     );

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::path::Target;
 use super::renamed;
 use crate::chat::{DecodeError, VendorError, not_the_protocol};
-use crate::embedding::{EmbeddingRequest, Embeddings, Encoding};
+use crate::embedding::{EmbeddingRequest, EmbeddingText, Embeddings, Encoding, TEXTS_MAX};
 use crate::fault::{Fault, FaultKind};
 use crate::json::{Fields, list};
 use crate::map;
@@ -16,6 +16,10 @@ use crate::openai::embeddings::numbers;
 const BODY: Rule = Rule {
     says: "send a JSON object with a content, or with requests that each have one",
     example: r#"{"content": {"parts": [{"text": "Hello"}]}}"#,
+};
+const REQUESTS: Rule = Rule {
+    says: "the requests are 1 to 2,048, each with a content",
+    example: r#"[{"content": {"parts": [{"text": "Hello"}]}}]"#,
 };
 const CONTENT: Rule = Rule {
     says: "a content has parts, each of them a text",
@@ -47,7 +51,17 @@ pub fn parse_request(target: &Target, body: &[u8]) -> Result<EmbeddingRequest, F
 pub fn parse_batch_request(target: &Target, body: &[u8]) -> Result<EmbeddingRequest, Fault> {
     let mut object = Object::from_body(body, BODY)?.map_fields(renamed);
     let mut all: Option<One> = None;
-    for (index, value) in object.take_list("requests", BODY)?.into_iter().enumerate() {
+    let requests = object.take_list("requests", REQUESTS)?;
+    if requests.len() > TEXTS_MAX {
+        let found = format!("there are {}", requests.len());
+        return Err(Fault::new(
+            FaultKind::Invalid,
+            "requests",
+            found,
+            REQUESTS.says,
+        ));
+    }
+    for (index, value) in requests.into_iter().enumerate() {
         let path = format!("requests[{index}]");
         let object = Object::from_value(path.clone(), value, BODY)?;
         let one = read_one(object.map_fields(renamed))?;
@@ -63,13 +77,14 @@ pub fn parse_batch_request(target: &Target, body: &[u8]) -> Result<EmbeddingRequ
             }
         }
     }
-    let all =
-        all.ok_or_else(|| Fault::new(FaultKind::Missing, "requests", "there are none", BODY.says))?;
-    Ok(all.of_model(&target.model))
+    match all {
+        Some(all) => Ok(all.of_model(&target.model)),
+        None => unreachable!("there is at least one request"),
+    }
 }
 
 struct One {
-    texts: Vec<String>,
+    texts: Vec<EmbeddingText>,
     dimensions: Option<u32>,
     task: Option<String>,
 }
@@ -97,20 +112,39 @@ fn read_one(mut object: Object) -> Result<One, Fault> {
         part.take_text("text", CONTENT)
     });
     let texts: Vec<String> = texts.collect::<Result<_, Fault>>()?;
+    let text = texts.join("\n");
     let dimensions = object.take_count("outputDimensionality", 1, DIMENSIONS)?;
+    let task = object.take_any_text("taskType", TASK)?;
+    // It stands in the address too.
+    object.take("model");
+    let place = match object.path() {
+        "" => String::new(),
+        place => format!("{place}."),
+    };
+    if let Some(name) = object.into_rest().keys().next() {
+        let path = format!("{place}{}", crate::chat::short(name));
+        let found = "embeddings have no such field";
+        return Err(Fault::new(
+            FaultKind::Unsupported,
+            path,
+            found,
+            "leave it out",
+        ));
+    }
     Ok(One {
-        texts: vec![texts.join("\n")],
+        texts: vec![EmbeddingText::Plain(text)],
         dimensions: dimensions.and_then(|count| u32::try_from(count).ok()),
-        task: object.take_any_text("taskType", TASK)?,
+        task,
     })
 }
 
 /// The body of a request to AI Studio as JSON: one of `batchEmbedContents`, whatever the number of
-/// texts.
+/// texts. Those of which only tokens are known are left out; [`EmbeddingRequest::loss`] says that
+/// before.
 #[must_use]
 pub fn encode_request(model: &str, request: &EmbeddingRequest) -> String {
     let name = format!("models/{model}");
-    let requests = request.texts.iter().map(|text| {
+    let requests = plain(request).map(|text| {
         let part = Fields::new().with("text", text);
         let content = Fields::new().with("parts", vec![part.into()]);
         Fields::new()
@@ -125,7 +159,7 @@ pub fn encode_request(model: &str, request: &EmbeddingRequest) -> String {
 /// The body of a request to Vertex as JSON, whose method is `predict`.
 #[must_use]
 pub fn encode_predict_request(request: &EmbeddingRequest) -> String {
-    let instances = request.texts.iter().map(|text| {
+    let instances = plain(request).map(|text| {
         Fields::new()
             .with("content", text)
             .with_some("task_type", request.task.as_ref())
@@ -135,6 +169,13 @@ pub fn encode_predict_request(request: &EmbeddingRequest) -> String {
         .with("instances", list(instances))
         .with("parameters", parameters)
         .encode()
+}
+
+fn plain(request: &EmbeddingRequest) -> impl Iterator<Item = &String> {
+    request.texts.iter().filter_map(|text| match text {
+        EmbeddingText::Plain(text) => Some(text),
+        EmbeddingText::Tokens(_) => None,
+    })
 }
 
 /// The embeddings that the body of an answer with status 200 holds, of any of the three methods.
@@ -157,7 +198,9 @@ pub fn parse_embeddings(body: &[u8]) -> Result<Embeddings, DecodeError> {
     let counts = found
         .iter()
         .map(|it| it.get("statistics")?.get("token_count")?.as_u64());
-    let tokens: Option<u64> = counts.sum();
+    let counted: Option<u64> = counts.sum();
+    let usage = map::take_object(&mut answer, "usageMetadata");
+    let tokens = map::count(&usage, "promptTokenCount").or(counted);
     let vectors = found.iter().map(|it| numbers(it.get("values")?));
     let vectors: Option<Vec<Vec<f32>>> = vectors.collect();
     Ok(Embeddings {
@@ -173,14 +216,25 @@ pub fn parse_embeddings(body: &[u8]) -> Result<Embeddings, DecodeError> {
 #[must_use]
 pub fn encode_embedding(embeddings: &Embeddings) -> String {
     let first = embeddings.vectors.first().map(|it| entry(it));
-    Fields::new().with_some("embedding", first).encode()
+    let answer = Fields::new().with_some("embedding", first);
+    answer
+        .with_some("usageMetadata", usage(embeddings))
+        .encode()
 }
 
 /// The answer to `batchEmbedContents` as JSON.
 #[must_use]
 pub fn encode_embeddings(embeddings: &Embeddings) -> String {
     let entries = embeddings.vectors.iter().map(|it| entry(it));
-    Fields::new().with("embeddings", list(entries)).encode()
+    let answer = Fields::new().with("embeddings", list(entries));
+    answer
+        .with_some("usageMetadata", usage(embeddings))
+        .encode()
+}
+
+fn usage(embeddings: &Embeddings) -> Option<Fields<'static>> {
+    let tokens = embeddings.prompt?.0;
+    Some(Fields::new().with("promptTokenCount", tokens))
 }
 
 fn entry(vector: &[f32]) -> Fields<'static> {

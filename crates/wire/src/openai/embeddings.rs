@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::base64;
 use crate::chat::{DecodeError, VendorError, not_the_protocol};
-use crate::embedding::{EmbeddingRequest, Embeddings, Encoding};
+use crate::embedding::{EmbeddingRequest, EmbeddingText, Embeddings, Encoding, TEXTS_MAX};
 use crate::fault::{Fault, FaultKind};
 use crate::json::{Fields, Json, list};
 use crate::map;
@@ -20,7 +20,8 @@ const MODEL: Rule = Rule {
     example: r#""tier:embed""#,
 };
 const INPUT: Rule = Rule {
-    says: "the input is a string or an array of at least one string, none of them empty",
+    says: "the input is a string, an array of numbers of tokens, or an array of 1 to 2,048 of \
+           either, none of them empty",
     example: r#"["Hello", "World"]"#,
 };
 const DIMENSIONS: Rule = Rule {
@@ -35,7 +36,7 @@ const ENCODING: Rule = Rule {
 /// The request that a body holds.
 ///
 /// # Errors
-/// The first fault of the body, if it is no request, or gives numbers of tokens instead of texts.
+/// The first fault of the body, if it is no request.
 pub fn parse_request(body: &[u8]) -> Result<EmbeddingRequest, Fault> {
     let mut object = Object::from_body(body, BODY)?;
     let model = object.take_text("model", MODEL)?;
@@ -68,17 +69,41 @@ pub fn parse_request(body: &[u8]) -> Result<EmbeddingRequest, Fault> {
     })
 }
 
-fn read_input(input: Value) -> Result<Vec<String>, Fault> {
+/// One text, or as many as a list has; a list that begins with a number is one text's tokens.
+fn read_input(input: Value) -> Result<Vec<EmbeddingText>, Fault> {
     let list = match input {
-        Value::Array(list) if !list.is_empty() => list,
-        Value::String(text) => vec![Value::String(text)],
-        other => return Err(invalid("input".to_owned(), &other, INPUT)),
+        Value::Array(list) if list.first().is_some_and(|it| !it.is_number()) => list,
+        one => {
+            let text = read_text(one);
+            return Ok(vec![
+                text.map_err(|it| invalid("input".to_owned(), &it, INPUT))?,
+            ]);
+        }
     };
-    let read = |(index, value)| match value {
-        Value::String(text) if !text.is_empty() => Ok(text),
-        other => Err(invalid(format!("input[{index}]"), &other, INPUT)),
+    if list.len() > TEXTS_MAX {
+        let found = format!("there are {} texts", list.len());
+        return Err(Fault::new(FaultKind::Invalid, "input", found, INPUT.says));
+    }
+    let read = |(index, value)| {
+        read_text(value).map_err(|it| invalid(format!("input[{index}]"), &it, INPUT))
     };
     list.into_iter().enumerate().map(read).collect()
+}
+
+/// A text, or its tokens.
+///
+/// # Errors
+/// The value, where it is neither, or empty.
+fn read_text(value: Value) -> Result<EmbeddingText, Value> {
+    let token = |value: &Value| value.as_u64().and_then(|it| u32::try_from(it).ok());
+    match value {
+        Value::String(text) if !text.is_empty() => Ok(EmbeddingText::Plain(text)),
+        Value::Array(list) if !list.is_empty() => match list.iter().map(token).collect() {
+            Some(tokens) => Ok(EmbeddingText::Tokens(tokens)),
+            None => Err(Value::Array(list)),
+        },
+        other => Err(other),
+    }
 }
 
 /// The body of a request to a vendor as JSON.
@@ -86,10 +111,17 @@ fn read_input(input: Value) -> Result<Vec<String>, Fault> {
 pub fn encode_request(model: &str, request: &EmbeddingRequest) -> String {
     Fields::new()
         .with("model", model)
-        .with("input", list(&request.texts))
+        .with("input", list(request.texts.iter().map(input)))
         .with_some("dimensions", request.dimensions)
         .with("encoding_format", "float")
         .encode()
+}
+
+fn input(text: &EmbeddingText) -> Json<'_> {
+    match text {
+        EmbeddingText::Plain(text) => text.into(),
+        EmbeddingText::Tokens(tokens) => list(tokens.iter().copied()),
+    }
 }
 
 /// The embeddings that the body of an answer with status 200 holds.

@@ -1,8 +1,9 @@
 //! Embeddings of OpenAI and Google.
 
-use domain::PromptTokens;
+use domain::{PromptTokens, Protocol};
 use wire::chat::DecodeError;
-use wire::embedding::{EmbeddingRequest, Embeddings, Encoding};
+use wire::embedding::{EmbeddingRequest, EmbeddingText, Embeddings, Encoding, TEXTS_MAX};
+use wire::fault::Fault;
 use wire::google::embed;
 use wire::google::path::{Method, Target};
 use wire::openai::embeddings;
@@ -27,6 +28,10 @@ fn request() -> EmbeddingRequest {
     }
 }
 
+fn read(body: &str) -> Result<EmbeddingRequest, Fault> {
+    embeddings::parse_request(body.as_bytes())
+}
+
 #[test]
 fn openais_requests_are_read_and_written() {
     let sent = embeddings::encode_request("embed-x", &request());
@@ -38,19 +43,38 @@ fn openais_requests_are_read_and_written() {
     let one = br#"{"model": "m", "input": "x", "encoding_format": "base64", "user": "u"}"#;
     let one = embeddings::parse_request(one).unwrap();
     assert_eq!((one.texts.len(), one.encoding), (1, Encoding::Base64));
+    let tokens = |numbers: &[u32]| EmbeddingText::Tokens(numbers.to_vec());
+    let one = read(r#"{"model": "m", "input": [1, 2]}"#).unwrap();
+    assert_eq!((&one.texts, one.tokens_max()), (&vec![tokens(&[1, 2])], 2));
+    let several = read(r#"{"model": "m", "input": [[1, 2], "ab", [4294967295]]}"#).unwrap();
+    let texts = [tokens(&[1, 2]), "ab".into(), tokens(&[u32::MAX])];
+    assert_eq!(
+        (several.texts.as_slice(), several.tokens_max()),
+        (&texts[..], 5)
+    );
+    let sent = embeddings::encode_request("m", &several);
+    assert_eq!(
+        json(&sent)["input"],
+        json(r#"[[1, 2], "ab", [4294967295]]"#)
+    );
+    let many = |count: usize| {
+        let texts = vec![r#""x""#; count].join(",");
+        read(&format!(r#"{{"model": "m", "input": [{texts}]}}"#))
+    };
+    assert!(many(TEXTS_MAX).is_ok());
+    assert_eq!(many(TEXTS_MAX + 1).unwrap_err().path, "input");
     let wrong = [
         r#"{"model": "m"}"#,
         r#"{"model": "m", "input": []}"#,
-        r#"{"model": "m", "input": [[1, 2]]}"#,
+        r#"{"model": "m", "input": [[]]}"#,
+        r#"{"model": "m", "input": [1, "geheim"]}"#,
+        r#"{"model": "m", "input": [[1, -2]]}"#,
+        r#"{"model": "m", "input": [4294967296]}"#,
         r#"{"model": "m", "input": ["geheim", ""]}"#,
         r#"{"model": "m", "input": "geheim", "dimensions": 0}"#,
         r#"{"model": "m", "input": "geheim", "truncate": true}"#,
     ];
-    let faults = wrong.map(|it| {
-        embeddings::parse_request(it.as_bytes())
-            .unwrap_err()
-            .to_string()
-    });
+    let faults = wrong.map(|it| read(it).unwrap_err().to_string());
     insta::assert_snapshot!(faults.join("\n"));
     assert!(!format!("{:?}", request()).contains("geheim"));
 }
@@ -88,20 +112,50 @@ fn googles_requests_are_read_and_written() {
     let one =
         br#"{"content": {"parts": [{"text": "a"}, {"text": "b"}]}, "output_dimensionality": 2}"#;
     let one = embed::parse_request(&target(Method::EmbedContent), one).unwrap();
-    assert_eq!(
-        (one.texts, one.dimensions),
-        (vec!["a\nb".to_owned()], Some(2))
-    );
+    assert_eq!((one.texts, one.dimensions), (vec!["a\nb".into()], Some(2)));
     let mixed = r#"{"requests": [{"content": {"parts": [{"text": "a"}]}}, {"content": {"parts": [{"text": "b"}]}, "taskType": "X"}]}"#;
     let fault = embed::parse_batch_request(&batch, mixed.as_bytes()).unwrap_err();
     assert_eq!(fault.path, "requests[1]");
+    let wrong = [
+        r#"{"requests": []}"#,
+        r#"{"requests": [{"content": {"parts": [{"text": ""}]}}]}"#,
+        r#"{"requests": [{"content": {"parts": [{"text": "a"}]}, "title": "geheim"}]}"#,
+    ];
+    let faults = wrong.map(|it| {
+        let fault = embed::parse_batch_request(&batch, it.as_bytes()).unwrap_err();
+        fault.to_string()
+    });
+    insta::assert_snapshot!(faults.join("\n"));
     insta::assert_snapshot!(embed::encode_predict_request(&asked), @r#"{"instances":[{"content":"geheim","task_type":"RETRIEVAL_QUERY"},{"content":"x","task_type":"RETRIEVAL_QUERY"}],"parameters":{"outputDimensionality":2}}"#);
+}
+
+#[test]
+fn what_a_vendor_could_not_make_anything_of_is_named() {
+    let loss = |asked: &EmbeddingRequest| {
+        let of = |protocol| {
+            asked
+                .loss(protocol, "tier x")
+                .map(|fault| fault.to_string())
+        };
+        Protocol::ALL.map(of)
+    };
+    let plain = loss(&request());
+    assert_eq!(
+        plain.each_ref().map(Option::is_some),
+        [false, false, true, false]
+    );
+    let mut tokens = request();
+    tokens.texts[0] = EmbeddingText::Tokens(vec![7]);
+    let mut task = request();
+    task.task = Some("geheim".into());
+    let all = [plain, loss(&tokens), loss(&task)];
+    let told: Vec<String> = all.into_iter().flatten().flatten().collect();
+    insta::assert_snapshot!(told.join("\n"));
 }
 
 #[test]
 fn googles_answers_are_read_back() {
     let expected = Embeddings {
-        prompt: None,
         model: String::new(),
         ..vectors()
     };
@@ -110,6 +164,7 @@ fn googles_answers_are_read_back() {
     let one = embed::encode_embedding(&vectors());
     let one = embed::parse_embeddings(one.as_bytes()).unwrap();
     assert_eq!(one.vectors, expected.vectors[..1]);
+    assert_eq!(one.prompt, expected.prompt);
     let vertex =
         br#"{"predictions": [{"embeddings": {"values": [1], "statistics": {"token_count": 5}}}]}"#;
     let vertex = embed::parse_embeddings(vertex).unwrap();

@@ -1,6 +1,6 @@
 //! Checks of who answers a task: in which order, where they stand, and when an answer is accepted.
 
-use domain::{TierKind, Zone};
+use domain::{TaskKind, TierKind, Zone};
 
 use super::{Draft, ListedTier};
 use crate::config::check::Checks;
@@ -175,7 +175,11 @@ fn check_acceptance(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
     let stands = |option: &str| checks.faults.source().has(&draft.path.key(option));
     let (threshold, target) = (stands("threshold"), stands("target"));
     let records = has_labelled(checks, draft);
-    let names = draft.raw.tiers.as_ref().map_or(0, Vec::len);
+    let names = match draft.kind {
+        // Its one tier passes nothing on, and another is a fault of its own.
+        TaskKind::Embed => 0,
+        _ => draft.raw.tiers.as_ref().map_or(0, Vec::len),
+    };
     let passes_on = draft.tiers.iter().find(|tier| {
         let doubts = matches!(
             tier.kind,

@@ -1,5 +1,6 @@
 //! Tests of the config from text to checked values and to reports.
 
+mod embed;
 mod fingerprint;
 mod reference;
 mod rules;

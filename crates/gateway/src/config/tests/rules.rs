@@ -58,7 +58,7 @@ tiers = ["pool"]
 "#;
 
 /// The report on a config of this text, without file and line numbers.
-fn faults(text: &str) -> Vec<String> {
+pub(super) fn faults(text: &str) -> Vec<String> {
     let without_place = |line: String| line.split_once(": ").unwrap().1.to_owned();
     report(text).into_iter().map(without_place).collect()
 }

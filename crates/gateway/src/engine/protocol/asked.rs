@@ -1,6 +1,7 @@
 //! What is asked of a worker.
 
 use llama::{ChatMessage, Role, Sampling, Tool, ToolCall};
+use wire::embedding::EmbeddingText;
 
 use super::{count, sampling};
 use crate::engine::codec::{Decoder, Encoder, Malformed};
@@ -22,7 +23,7 @@ pub(crate) enum Work {
     /// Write what follows.
     Write(Box<Writing>),
     /// Say what a text is about.
-    Embed(String),
+    Embed(EmbeddingText),
     /// Count the tokens of a prompt.
     Count(Prompt),
     /// Say what the engine is doing and has done.
@@ -81,7 +82,7 @@ impl Asked {
             }
             Work::Embed(text) => {
                 to.byte(2);
-                to.text(text);
+                encode_text(text, to);
             }
             Work::Count(prompt) => {
                 to.byte(3);
@@ -101,13 +102,36 @@ impl Asked {
                     labels: from.list(8, Decoder::text)?,
                 },
                 1 => Work::Write(Box::new(Writing::decode(from)?)),
-                2 => Work::Embed(from.text()?),
+                2 => Work::Embed(decode_text(from)?),
                 3 => Work::Count(Prompt::decode(from)?),
                 4 => Work::Report,
                 _ => return Err(Malformed),
             },
         })
     }
+}
+
+fn encode_text(text: &EmbeddingText, to: &mut Encoder) {
+    match text {
+        EmbeddingText::Plain(text) => {
+            to.byte(0);
+            to.text(text);
+        }
+        EmbeddingText::Tokens(tokens) => {
+            to.byte(1);
+            to.list(tokens, |to, token| to.number((*token).into()));
+        }
+    }
+}
+
+fn decode_text(from: &mut Decoder<'_>) -> Result<EmbeddingText, Malformed> {
+    Ok(match from.byte()? {
+        0 => EmbeddingText::Plain(from.text()?),
+        1 => EmbeddingText::Tokens(from.list(8, |from| {
+            u32::try_from(from.number()?).map_err(|_| Malformed)
+        })?),
+        _ => return Err(Malformed),
+    })
 }
 
 impl Prompt {

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use llama::{ChatMessage, FinishReason, Grammar, Role, Sampling, Tool, ToolCall};
 use serde_json::Value;
+use wire::embedding::EmbeddingText;
 
 use super::*;
 
@@ -100,7 +101,9 @@ fn work() -> impl Strategy<Value = Work> {
     prop_oneof![
         (chat(), labels).prop_map(|(chat, labels)| Work::Score { chat, labels }),
         writing().prop_map(|writing| Work::Write(Box::new(writing))),
-        text().prop_map(Work::Embed),
+        text().prop_map(|text| Work::Embed(EmbeddingText::Plain(text))),
+        prop::collection::vec(any::<u32>(), 0..9)
+            .prop_map(|tokens| Work::Embed(EmbeddingText::Tokens(tokens))),
         prompt().prop_map(Work::Count),
         Just(Work::Report),
     ]

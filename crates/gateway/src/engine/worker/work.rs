@@ -1,9 +1,10 @@
 //! Requests as the engine takes them, and what comes of them as the program does.
 
 use llama::{
-    Answered, Engine, GenerationOptions, Model, Outcome, Pooling, Refused, RequestError, TokenId,
+    Answered, Engine, GenerationOptions, Model, Outcome, Refused, RequestError, TokenId,
     WrittenToken,
 };
+use wire::embedding::EmbeddingText;
 
 use crate::engine::protocol::{
     Choice, End, FaultKind, Load, Piece, Prompt, Token, Usage, Work, Writing, Written,
@@ -43,10 +44,8 @@ pub(super) fn prepare(engine: &Engine, work: Work) -> Result<Prepared, RequestEr
             llama::Work::score_chat(model, &chat.messages, &labels)?
         }
         Work::Write(writing) => write(model, *writing)?,
-        Work::Embed(text) => llama::Work::Embed {
-            tokens: model.tokenizer().encode_text(&text),
-            pooling: Pooling::Mean,
-        },
+        Work::Embed(EmbeddingText::Plain(text)) => llama::Work::embed_text(model, &text),
+        Work::Embed(EmbeddingText::Tokens(tokens)) => llama::Work::embed_tokens(model, tokens),
         Work::Count(prompt) => {
             let work = begun(model, &prompt, GenerationOptions::default())?;
             let tokens = work.tokens().len();
@@ -123,6 +122,7 @@ fn failure(error: &RequestError) -> End {
         | RequestError::Grammar { .. }
         | RequestError::ChatTemplate { .. }
         | RequestError::NoGapTokens { .. }
+        | RequestError::UnknownToken { .. }
         | RequestError::EmptyPrompt => FaultKind::Request,
         _ => FaultKind::Engine,
     };
