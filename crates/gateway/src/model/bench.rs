@@ -3,8 +3,9 @@
 //! The four measurements are those by which engines are compared: *prefill*, a prompt of 512
 //! tokens; *decode*, 64 tokens one by one after it; *batch8*, eight sequences of 32 tokens
 //! continued together for 16 steps; *label requests*, 512 shared tokens that were read before, 40
-//! new ones and sixteen labels of two tokens. Beside them stands what the machine's memory gives
-//! at that moment, because decoding can't be faster than reading the weights once a token.
+//! new ones and sixteen labels of two tokens. Beside them stands how fast
+//! the machine reads the same weights at that moment without using them, because decoding can't be
+//! faster than reading them once a token.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::time::Instant;
 
 use anyhow::ensure;
 use clap::Args;
-use llama::{LabelScorer, Model, Session};
+use llama::{Instructions, LabelScorer, Model, Session};
 use serde_json::json;
 
 use super::ModelArgs;
@@ -23,12 +24,25 @@ use crate::terminal::{figures, say};
 pub(crate) struct BenchArgs {
     #[command(flatten)]
     model: ModelArgs,
+    /// Instructions to compute with, of those that this machine has; the fastest by default.
+    #[arg(long, value_name = "portable|avx2|avx512-vnni", value_parser = instructions)]
+    instructions: Option<Instructions>,
     /// Times that each measurement is taken.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     repetitions: u16,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// The instructions of this name.
+fn instructions(name: &str) -> Result<Instructions, String> {
+    let available = Instructions::available();
+    let found = available.iter().find(|it| it.name() == name).copied();
+    found.ok_or_else(|| {
+        let names: Vec<_> = available.iter().map(|it| it.name()).collect();
+        format!("this machine has {}", names.join(", "))
+    })
 }
 
 const PROMPT: usize = 512;
@@ -43,7 +57,7 @@ const REQUESTS: usize = 3;
 /// Measures, and prints the medians and the spread.
 pub(super) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let repetitions = usize::from(args.repetitions);
-    let model = args.model.open()?;
+    let model = args.model.open_with(args.instructions)?;
     let report = measure(&model, args.model.threads(&model), repetitions)?;
     if args.json {
         say(report.json());
@@ -58,6 +72,7 @@ struct Report {
     model: String,
     instructions: &'static str,
     threads: usize,
+    /// Of the weights that a token is multiplied by.
     weights_bytes: u64,
     repetitions: Vec<Repetition>,
 }
@@ -68,7 +83,7 @@ struct Repetition {
     decode: f64,
     batch8: f64,
     label_requests: f64,
-    /// 10^9 bytes.
+    /// 10^9 bytes of the weights that a token is multiplied by, read and not used.
     memory_gigabytes: f64,
 }
 
@@ -89,8 +104,8 @@ fn measure(
         scorer: LabelScorer::new(Arc::clone(model)).with_threads(threads),
         random: Random(1),
         vocabulary: model.config().vocabulary as u64,
-        buffer: vec![1; 64 << 20],
-        threads: threads.get(),
+        model,
+        threads,
     };
     let warm_up = bench.tokens(64);
     bench.session.prefill(&warm_up)?;
@@ -98,24 +113,23 @@ fn measure(
         model: model.name().to_owned(),
         instructions: model.instructions().name(),
         threads: threads.get(),
-        weights_bytes: model.memory().weights_bytes,
+        weights_bytes: model.read_weights(threads).1,
         repetitions: (0..repetitions)
             .map(|_| bench.repetition())
             .collect::<anyhow::Result<_>>()?,
     })
 }
 
-struct Bench {
+struct Bench<'a> {
+    model: &'a Model,
+    threads: NonZeroUsize,
     session: Session,
     scorer: LabelScorer,
     random: Random,
     vocabulary: u64,
-    /// Half a gigabyte, to be read.
-    buffer: Vec<u64>,
-    threads: usize,
 }
 
-impl Bench {
+impl Bench<'_> {
     fn tokens(&mut self, count: usize) -> Vec<u32> {
         let vocabulary = self.vocabulary;
         let random = &mut self.random;
@@ -178,19 +192,10 @@ impl Bench {
         Ok(rate(REQUESTS, start))
     }
 
-    /// 10^9 bytes a second of reading memory from end to end, on all threads.
+    /// 10^9 bytes a second.
     fn memory(&self) -> f64 {
-        let start = Instant::now();
-        let sum = |part: &[u64]| part.iter().fold(0u64, |sum, n| sum.wrapping_add(*n));
-        let parts = self.buffer.chunks(self.buffer.len().div_ceil(self.threads));
-        std::thread::scope(|scope| {
-            let readers: Vec<_> = parts.map(|part| scope.spawn(move || sum(part))).collect();
-            for reader in readers {
-                // The sum is of no interest, but it must not be optimised away.
-                std::hint::black_box(reader.join().ok());
-            }
-        });
-        rate(self.buffer.len() * 8, start) / 1e9
+        let (took, bytes) = self.model.read_weights(self.threads);
+        bytes as f64 / took.as_secs_f64() / 1e9
     }
 }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use llama::{LoadOptions, LoadProgress, Model, ModelFile};
+use llama::{Instructions, LoadOptions, LoadProgress, Model, ModelFile};
 
 pub(crate) use self::folder::{ModelFolder, STARTER};
 pub(crate) use self::inspect::sha256;
@@ -86,9 +86,22 @@ const SMALL_MODEL_BYTES: u64 = 256 << 20;
 impl ModelArgs {
     /// The model, ready to compute. What takes long shows its progress.
     fn open(&self) -> anyhow::Result<Arc<Model>> {
+        self.open_with(None)
+    }
+
+    /// As [`ModelArgs::open`], to compute with other instructions than the fastest.
+    fn open_with(&self, instructions: Option<Instructions>) -> anyhow::Result<Arc<Model>> {
+        let model = self.load()?;
+        Ok(Arc::new(match instructions {
+            Some(instructions) => model.with_instructions(instructions),
+            None => model,
+        }))
+    }
+
+    fn load(&self) -> anyhow::Result<Model> {
         let source = source(&self.model)?;
         let ModelSource::File(path) = &source else {
-            return Ok(Arc::new(local::load(&source)?));
+            return Ok(local::load(&source)?);
         };
         let bar = terminal::bar(
             0,
@@ -105,7 +118,7 @@ impl ModelArgs {
         };
         let model = Model::open_with(path, &options);
         bar.finish_and_clear();
-        Ok(Arc::new(model?))
+        Ok(model?)
     }
 
     /// How many threads compute `model`.

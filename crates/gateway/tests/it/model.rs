@@ -109,6 +109,19 @@ fn the_bench_reports_medians_and_all_values() {
 }
 
 #[test]
+fn the_bench_computes_with_the_instructions_that_are_asked_for() {
+    let place = Workplace::new();
+    let bench = ["model", "bench", "--model", "starter", "--json"];
+    let ran = place.run(&[&bench[..], &["--repetitions=1", "--instructions=portable"]].concat());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(report["instructions"], "portable");
+    let ran = place.run(&[&bench[..], &["--instructions=neon"]].concat());
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.err.contains("this machine has portable"), "{ran:?}");
+}
+
+#[test]
 fn scores_are_shown_for_each_label() {
     let place = Workplace::new();
     let ran = place.run(&[

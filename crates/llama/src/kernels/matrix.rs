@@ -97,6 +97,11 @@ impl Matrix {
         })
     }
 
+    /// All weights, as they lie in memory.
+    pub(super) fn weights(&self) -> &[u8] {
+        &self.room.bytes()[..self.rows.div_ceil(LANES) * self.group_bytes]
+    }
+
     /// Sixteen rows.
     #[inline(always)]
     pub(super) fn group(&self, group: usize) -> &[u8] {

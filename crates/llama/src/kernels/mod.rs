@@ -26,6 +26,7 @@ mod portable;
 mod product;
 mod room;
 mod simd;
+mod sweep;
 mod team;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub(crate) use panel::Panel;
 pub(crate) use product::{Product, multiply};
 use simd::Kernel;
 pub(crate) use simd::{LANES, Lanes};
+pub(crate) use sweep::sweep;
 pub(crate) use team::Team;
 
 use portable::Portable;

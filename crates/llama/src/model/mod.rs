@@ -19,11 +19,13 @@ pub(crate) use weights::{Layer, Weights};
 use crate::chat_template::{ChatMessage, ChatTemplate};
 use crate::error::{MemoryNeed, ModelError, RequestError};
 use crate::grammar::GrammarVocabulary;
-use crate::kernels::Instructions;
+use crate::kernels::{Compute, Instructions, Team, sweep};
 use crate::kv_cache::PageShape;
 use crate::tokenizer::{TokenId, Tokenizer};
 use crate::tools::Tool;
+use std::num::NonZeroUsize;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// A Llama-architecture model from a GGUF file, ready to compute.
 ///
@@ -114,6 +116,20 @@ impl Model {
     /// The instructions that compute it.
     pub fn instructions(&self) -> Instructions {
         self.instructions
+    }
+
+    /// Reads the weights that a token is multiplied by once, on `threads` threads, without using
+    /// them, and gives back how long that took and how many bytes they are: the least that memory
+    /// lets a decoded token take.
+    pub fn read_weights(&self, threads: NonZeroUsize) -> (Duration, u64) {
+        let team = Team::new(threads.get());
+        let compute = Compute {
+            instructions: self.instructions,
+            team: &team,
+        };
+        let start = Instant::now();
+        let bytes = sweep(compute, self.weights.of_a_token());
+        (start.elapsed(), bytes)
     }
 
     /// Text to tokens and back.

@@ -156,23 +156,16 @@ impl Weights {
 
     /// How each matrix is stored.
     pub(super) fn formats(&self) -> impl Iterator<Item = TensorType> {
-        let layers = self.layers.iter().flat_map(|layer| {
-            let Layer {
-                wq,
-                wk,
-                wv,
-                wo,
-                w_gate,
-                w_up,
-                w_down,
-                ..
-            } = layer;
-            [wq, wk, wv, wo, w_gate, w_up, w_down]
-        });
         std::iter::once(&self.embedding)
             .chain(&self.head)
-            .chain(layers)
+            .chain(self.layers.iter().flat_map(Layer::matrices))
             .map(Matrix::kind)
+    }
+
+    /// The matrices that each token is multiplied by.
+    pub(super) fn of_a_token(&self) -> impl Iterator<Item = &Matrix> + Clone + Send {
+        let layers = self.layers.iter().flat_map(Layer::matrices);
+        layers.chain(std::iter::once(self.head()))
     }
 
     /// (vocabulary, dim): what turns the last layer's output into logits.
@@ -204,6 +197,18 @@ impl Layer {
             w_up: plan.matrix(&name("ffn_up"), hidden_dim, dim)?,
             w_down: plan.matrix(&name("ffn_down"), dim, hidden_dim)?,
         })
+    }
+
+    fn matrices(&self) -> [&Matrix; 7] {
+        [
+            &self.wq,
+            &self.wk,
+            &self.wv,
+            &self.wo,
+            &self.w_gate,
+            &self.w_up,
+            &self.w_down,
+        ]
     }
 
     fn matrices_mut(&mut self) -> [&mut Matrix; 7] {
