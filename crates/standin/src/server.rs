@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use axum::serve::ListenerExt;
 use domain::Price;
@@ -110,7 +111,7 @@ pub(crate) struct Server {
     pub(crate) journal: Journal,
     pub(crate) requests: AtomicU64,
     pub(crate) stop: CancellationToken,
-    ended: watch::Sender<u64>,
+    ended: watch::Sender<(u64, Instant)>,
 }
 
 impl Standin {
@@ -137,7 +138,7 @@ impl Standin {
             journal,
             requests: AtomicU64::new(0),
             stop: CancellationToken::new(),
-            ended: watch::Sender::new(0),
+            ended: watch::Sender::new((0, Instant::now())),
         });
         let app = routes::all(Arc::clone(&server));
         let stop = server.stop.clone().cancelled_owned();
@@ -183,14 +184,16 @@ impl RunningStandin {
         self.server.requests.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many answers that were billed have ended, sent whole or cut.
+    /// Waits until so many answers that were billed have ended, sent whole or cut; when the last of
+    /// them did.
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
-    pub async fn ended(&self, count: u64) {
+    pub async fn ended(&self, count: u64) -> Instant {
         let mut ended = self.server.ended.subscribe();
+        let last = ended.wait_for(|&(ended, _)| ended >= count).await;
         // The sender lives as long as the server, which `self` holds.
-        let _open = ended.wait_for(|&ended| ended >= count).await;
+        last.map_or_else(|_closed| Instant::now(), |last| last.1)
     }
 
     /// Stops: answers on their way end, stalled ones are cut, the journal is complete.
@@ -237,6 +240,9 @@ impl Drop for Delivery {
         if let Err(error) = server.journal.delivered(*sequence, *whole) {
             tracing::error!(%error, "the journal lacks how an answer ended");
         }
-        server.ended.send_modify(|ended| *ended += 1);
+        let now = Instant::now();
+        server
+            .ended
+            .send_modify(|(ended, last)| (*ended, *last) = (*ended + 1, now));
     }
 }

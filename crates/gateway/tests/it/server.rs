@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::workplace::Workplace;
 
 /// Longer than anything here takes, on any machine.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A server at work in a folder. It is killed when it is dropped.
 pub(crate) struct Server<'a> {

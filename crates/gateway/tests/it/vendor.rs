@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use domain::{Picodollars, Price, TokenRate};
 use standin::journal::Delivered;
 use standin::{AnswerSet, Answers, Pace, RunningStandin, Standin, StandinOptions};
 use tokio::runtime::Runtime;
 
+use crate::server::DEADLINE;
 use crate::workplace::{MATTERS, Workplace, documents};
 
 /// A vendor at work.
@@ -82,6 +84,13 @@ impl Vendor {
 
     pub(crate) fn requests(&self) -> u64 {
         self.running.as_ref().unwrap().requests()
+    }
+
+    /// Waits until so many of its answers have ended, whole or cut; when the last of them did.
+    pub(crate) fn ended(&self, answers: u64) -> Instant {
+        let running = self.running.as_ref().unwrap();
+        let ended = async { tokio::time::timeout(DEADLINE, running.ended(answers)).await };
+        self.runtime.block_on(ended).unwrap()
     }
 
     /// How many of its answers were cut off so far.

@@ -6,6 +6,7 @@ mod completions;
 mod embeddings;
 mod engine;
 mod google;
+mod hazards;
 mod kept;
 mod keys;
 mod life;
