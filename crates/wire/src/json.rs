@@ -75,6 +75,27 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// With the fields of a map that are not there yet, also within objects that are.
+    pub(crate) fn with_missing(mut self, fields: Map<String, Value>) -> Self {
+        for (name, value) in fields {
+            let there = self.0.iter_mut().find(|(known, _)| *known == name);
+            match (there, value) {
+                (Some((_, Json::Object(inner))), Value::Object(more)) => {
+                    *inner = std::mem::take(inner).with_missing(more);
+                }
+                (Some(_), _) => {}
+                (None, value) => self.0.push((name.into(), Json::Value(value))),
+            }
+        }
+        self
+    }
+
+    /// The value of a field.
+    pub(crate) fn get(&self, name: &str) -> Option<&Json<'a>> {
+        let mut fields = self.0.iter();
+        fields.find_map(|(known, value)| (known == name).then_some(value))
+    }
+
     /// With this field in place of the one that is there, if there is a value for it.
     pub(crate) fn with_some_replaced(
         self,

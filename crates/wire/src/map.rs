@@ -3,6 +3,8 @@
 use domain::{Opaque, Protocol};
 use serde_json::{Map, Value};
 
+use crate::json::{Fields, Json};
+
 /// Takes a text out; an empty one where there is none.
 pub(crate) fn take_text(fields: &mut Map<String, Value>, name: &str) -> String {
     match fields.shift_remove(name) {
@@ -51,6 +53,33 @@ pub(crate) fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> &'a str {
 pub(crate) fn rest(protocol: Protocol, mut fields: Map<String, Value>) -> Option<Opaque> {
     fields.retain(|_, value| !value.is_null());
     crate::object::opaque(protocol, &fields)
+}
+
+/// What an object has beyond what we write in its place, also within objects that both have.
+pub(crate) fn beyond(mut fields: Map<String, Value>, ours: &Fields<'_>) -> Map<String, Value> {
+    fields.retain(|name, value| match (ours.get(name), value) {
+        (None, value) => !value.is_null(),
+        (Some(Json::Object(ours)), Value::Object(theirs)) => {
+            *theirs = beyond(std::mem::take(theirs), ours);
+            !theirs.is_empty()
+        }
+        (Some(_), _) => false,
+    });
+    fields
+}
+
+/// Puts an object among these fields, unless it is empty.
+pub(crate) fn put(fields: &mut Map<String, Value>, name: &str, object: Map<String, Value>) {
+    if !object.is_empty() {
+        fields.insert(name.to_owned(), Value::Object(object));
+    }
+}
+
+/// The fields of what was kept for this protocol; none where it was kept for another.
+pub(crate) fn own(opaque: Option<&Opaque>, protocol: Protocol) -> Map<String, Value> {
+    let own = opaque.filter(|opaque| opaque.protocol == protocol);
+    let fields = own.and_then(|own| serde_json::from_str(&own.json).ok());
+    fields.unwrap_or_default()
 }
 
 /// A whole object that only this protocol understands.

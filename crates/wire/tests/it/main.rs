@@ -12,4 +12,5 @@ mod openai_chat;
 mod pairs;
 mod recorded;
 mod responses;
+mod untouched;
 mod values;

@@ -327,20 +327,24 @@ fn streams_are_read_the_same_however_they_are_cut() {
         reasoning: CompletionTokens(340),
         ..usage(12, 11, 342)
     };
-    let unknown = StreamEvent::Unknown(Opaque {
-        protocol: Protocol::OpenAiChat,
-        json: r#"{"chunk":{"prompt_filter_results":[]}}"#.into(),
-    });
+    let unknown = |json: &str| {
+        StreamEvent::Unknown(Opaque {
+            protocol: Protocol::OpenAiChat,
+            json: json.into(),
+        })
+    };
     assert_eq!(
         whole,
         [
-            unknown,
+            unknown(r#"{"chunk":{"prompt_filter_results":[]}}"#),
+            unknown(r#"{"chunk":{}}"#),
             StreamEvent::Start {
                 model: "gpt-x-2026".into(),
                 usage: None
             },
             StreamEvent::Reasoning("hm".into()),
             text("Grüße"),
+            unknown(r#"{"event":{"name":"ping","data":"{\"type\": \"ping\"}"}}"#),
             text(" 漢"),
             text("字 🦀"),
             StreamEvent::End(StreamEnd {

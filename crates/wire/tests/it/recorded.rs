@@ -90,7 +90,7 @@ fn anthropic_messages() {
                 framed(stream.as_bytes(), 11),
                 messages::ChunkReader::default(),
             );
-            assert_eq!(put_together(again.unwrap()), bare(&completion), "{name}");
+            assert_eq!(put_together(again.unwrap()), completion, "{name}");
             completion
         } else {
             let completion = messages::parse_completion(text.as_bytes()).unwrap();
@@ -296,18 +296,6 @@ fn nameless(mut completion: Completion) -> Completion {
         }
     }
     completion
-}
-
-/// What is beside a tool call is known at its end, when its beginning was told: only the vendor's
-/// own bytes tell it in a stream.
-fn bare(completion: &Completion) -> Completion {
-    let mut bare = completion.clone();
-    for part in &mut bare.parts {
-        if matches!(part.content, Content::ToolCall(_)) {
-            part.beside = None;
-        }
-    }
-    bare
 }
 
 fn head(completion: &Completion) -> AnswerHead {

@@ -20,6 +20,7 @@ mod renewal;
 mod responses;
 mod streams;
 mod tools;
+mod untouched;
 mod whole_domain;
 
 use serde_json::{Value, json};

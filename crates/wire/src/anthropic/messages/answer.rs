@@ -24,12 +24,14 @@ pub fn parse_completion(body: &[u8]) -> Result<Completion, DecodeError> {
     let finish_reason = reason.ok_or(DecodeError::UnknownFinish)?;
     let blocks = map::take_objects(&mut answer, "content");
     let mut reported = Reported::default();
-    reported.take(&map::take_object(&mut answer, "usage"));
+    let usage = map::take_object(&mut answer, "usage");
+    reported.take(&usage);
     let stop_sequence = map::take_some_text(&mut answer, "stop_sequence");
     let model = map::take_text(&mut answer, "model");
     for head in ["id", "type", "role", "stop_reason"] {
         answer.shift_remove(head);
     }
+    map::put(&mut answer, "usage", reported.beyond(usage));
     Ok(Completion {
         stop_sequence,
         usage: reported.usage(),

@@ -107,9 +107,16 @@ impl ChunkReader {
         if self.calls > 0 || self.block.is_some() {
             return Err(DecodeError::Restarted);
         }
-        self.reported.take(&map::take_object(&mut message, "usage"));
+        let usage = map::take_object(&mut message, "usage");
+        self.reported.take(&usage);
         self.model = map::take_text(&mut message, "model");
         if !std::mem::replace(&mut self.begun, true) {
+            for known in HEAD {
+                message.shift_remove(known);
+            }
+            message.retain(|_, value| !value.is_null());
+            map::put(&mut message, "usage", self.reported.beyond(usage));
+            tell_beside("message_start", "message", message, events);
             events.push_back(StreamEvent::Start {
                 model: self.model.clone(),
                 usage: self.reported.usage(),
@@ -119,7 +126,16 @@ impl ChunkReader {
     }
 
     fn begin_block(&mut self, mut fields: Map<String, Value>, events: &mut VecDeque<StreamEvent>) {
-        match map::text(&fields, "type") {
+        let kind = map::text(&fields, "type").to_owned();
+        if KNOWN_BLOCKS.contains(&kind.as_str()) {
+            let mut beside = fields.clone();
+            for known in IN_BLOCKS {
+                beside.shift_remove(known);
+            }
+            beside.retain(|_, value| !value.is_null());
+            tell_beside("content_block_start", "content_block", beside, events);
+        }
+        match kind.as_str() {
             "text" => {
                 let text = map::take_some_text(&mut fields, "text");
                 events.extend(text.map(StreamEvent::Text));
@@ -186,7 +202,12 @@ impl ChunkReader {
                     list.push(citation);
                 }
             }
-            _ => grow(&mut block.fields, delta),
+            _ => {
+                if KNOWN_BLOCKS.contains(&of) {
+                    tell_beside("content_block_delta", "delta", delta.clone(), events);
+                }
+                grow(&mut block.fields, delta);
+            }
         }
     }
 
@@ -236,7 +257,7 @@ impl ChunkReader {
             let reason = finish_reason(&reason).ok_or(DecodeError::UnknownFinish)?;
             self.finish_reason = Some(reason);
         }
-        usage.retain(|name, _| !COUNTS.contains(&name.as_str()));
+        usage = self.reported.beyond(usage);
         delta.retain(|_, value| !value.is_null());
         for (name, rest) in [("delta", delta), ("usage", usage)] {
             if !rest.is_empty() {
@@ -250,14 +271,42 @@ impl ChunkReader {
     }
 }
 
-/// The counts of a usage that the domain knows.
-const COUNTS: [&str; 5] = [
-    "input_tokens",
-    "cache_creation_input_tokens",
-    "cache_read_input_tokens",
-    "output_tokens",
-    "output_tokens_details",
+/// What a message that begins says in its own place.
+const HEAD: [&str; 6] = [
+    "content",
+    "id",
+    "role",
+    "stop_reason",
+    "stop_sequence",
+    "type",
 ];
+/// The kinds of block that the domain knows.
+const KNOWN_BLOCKS: [&str; 3] = ["text", "thinking", "tool_use"];
+/// What these say in their own place.
+const IN_BLOCKS: [&str; 7] = [
+    "id",
+    "input",
+    "name",
+    "signature",
+    "text",
+    "thinking",
+    "type",
+];
+
+/// Tells fields that stand beside what the domain knows in the event of this type, before that
+/// itself is told.
+fn tell_beside(
+    kind: &str,
+    place: &str,
+    fields: Map<String, Value>,
+    events: &mut VecDeque<StreamEvent>,
+) {
+    if !fields.is_empty() {
+        let mut event = Map::from_iter([("type".to_owned(), Value::from(kind))]);
+        map::put(&mut event, place, fields);
+        events.push_back(unknown(&event));
+    }
+}
 
 fn unknown(fields: &Map<String, Value>) -> StreamEvent {
     StreamEvent::Unknown(map::whole(PROTOCOL, fields))

@@ -1,17 +1,21 @@
 //! Inward: the answer as our clients get it, whole.
 
 use domain::{Completion, Content, FinishReason, Part, Usage};
+use serde_json::{Map, Value};
 
 use super::PROTOCOL;
 use super::block::block;
 use super::usage::usage_body;
 use crate::chat::AnswerHead;
 use crate::json::{Fields, Json, list};
+use crate::map;
 
 /// The whole answer as JSON. The model told is the head's.
 #[must_use]
 pub fn encode_completion(head: &AnswerHead, completion: &Completion) -> String {
     let usage = completion.usage.unwrap_or_default();
+    let mut beside = map::own(completion.beside.as_ref(), PROTOCOL);
+    let more_usage = map::take_object(&mut beside, "usage");
     let blocks = completion.parts.iter().filter_map(answer_block);
     message(head)
         .with("content", list(blocks))
@@ -20,8 +24,8 @@ pub fn encode_completion(head: &AnswerHead, completion: &Completion) -> String {
             "stop_sequence",
             stop_sequence(completion.stop_sequence.as_ref()),
         )
-        .with("usage", usage_body(&usage))
-        .with_beside(completion.beside.as_ref(), PROTOCOL)
+        .with("usage", usage_body(&usage).with_missing(more_usage))
+        .with_owned(beside)
         .encode()
 }
 
@@ -35,12 +39,16 @@ pub(super) fn message(head: &AnswerHead) -> Fields<'_> {
 }
 
 /// The head of a stream: a message in which nothing has been said yet.
-pub(super) fn empty_message<'a>(head: &'a AnswerHead, usage: &Usage) -> Fields<'a> {
+pub(super) fn empty_message<'a>(
+    head: &'a AnswerHead,
+    usage: &Usage,
+    more_usage: Map<String, Value>,
+) -> Fields<'a> {
     message(head)
         .with("content", Vec::new())
         .with("stop_reason", Json::Null)
         .with("stop_sequence", Json::Null)
-        .with("usage", usage_body(usage))
+        .with("usage", usage_body(usage).with_missing(more_usage))
 }
 
 /// The block of an answer. Thoughts of tiers that put no seal under them are told too: they are

@@ -26,6 +26,9 @@ pub struct StreamEncoder {
     calls: Vec<u64>,
     /// What a vendor of this protocol says at the end, beyond what the domain knows.
     at_end: Map<String, Value>,
+    /// The same of the message's beginning, and of the next block's.
+    at_start: Map<String, Value>,
+    next_block: Map<String, Value>,
 }
 
 /// What a block under way is.
@@ -47,17 +50,26 @@ impl StreamEncoder {
             blocks: 0,
             calls: Vec::new(),
             at_end: Map::new(),
+            at_start: Map::new(),
+            next_block: Map::new(),
         }
     }
 
     /// Appends the events of the protocol that tell this one. `message_start` comes of itself.
     pub fn event(&mut self, event: &StreamEvent, stream: &mut String) {
+        if let StreamEvent::Unknown(opaque) = event
+            && (opaque.protocol != PROTOCOL || self.is_of_start(opaque))
+        {
+            return;
+        }
         if !std::mem::replace(&mut self.begun, true) {
             let usage = match event {
                 StreamEvent::Start { usage, .. } => usage.unwrap_or_default(),
                 _ => Usage::default(),
             };
-            let message = empty_message(&self.head, &usage);
+            let mut beside = std::mem::take(&mut self.at_start);
+            let more_usage = take_object(&mut beside, "usage");
+            let message = empty_message(&self.head, &usage, more_usage).with_owned(beside);
             let start = Fields::new().with("message", message);
             emit("message_start", start, stream);
         }
@@ -106,20 +118,35 @@ impl StreamEncoder {
         encode_data(&error.encode_anthropic(status, None), stream);
     }
 
+    /// Keeps what is to be said in `message_start`, if it is that.
+    fn is_of_start(&mut self, opaque: &Opaque) -> bool {
+        let mut fields = crate::map::own(Some(opaque), PROTOCOL);
+        let is_start = crate::map::text(&fields, "type") == "message_start";
+        if is_start {
+            self.at_start = take_object(&mut fields, "message");
+        }
+        is_start
+    }
+
     /// What only this protocol's clients understand.
     fn unknown(&mut self, opaque: &Opaque, stream: &mut String) {
-        let own = opaque.protocol == PROTOCOL;
-        let fields = serde_json::from_str(&opaque.json).ok().filter(|_| own);
-        let Some(mut fields): Option<Map<String, Value>> = fields else {
-            return;
-        };
-        if crate::map::text(&fields, "type") == "message_delta" {
-            fields.shift_remove("type");
-            self.at_end = fields;
-            return;
+        let mut fields = crate::map::own(Some(opaque), PROTOCOL);
+        match crate::map::text(&fields, "type") {
+            "" => {}
+            "message_delta" => {
+                fields.shift_remove("type");
+                self.at_end = fields;
+            }
+            "content_block_start" => self.next_block = take_object(&mut fields, "content_block"),
+            "content_block_delta" => {
+                let delta = take_object(&mut fields, "delta");
+                self.delta(Fields::new().with_owned(delta), stream);
+            }
+            kind => {
+                encode_name(kind, stream);
+                encode_data(&opaque.json, stream);
+            }
         }
-        encode_name(crate::map::text(&fields, "type"), stream);
-        encode_data(&opaque.json, stream);
     }
 
     fn open(&mut self, kind: Kind, stream: &mut String) {
@@ -142,6 +169,7 @@ impl StreamEncoder {
         let number = self.blocks;
         self.blocks += 1;
         self.open = Some((kind, number));
+        let block = block.with_owned(std::mem::take(&mut self.next_block));
         let start = Fields::new()
             .with("index", number)
             .with("content_block", block);
@@ -213,7 +241,7 @@ impl StreamEncoder {
             .with("stop_sequence", stop_sequence(end.stop_sequence.as_ref()))
             .with_owned(take_object(&mut rest, "delta"));
         let usage = usage_body(&end.usage.unwrap_or_default());
-        let usage = usage.with_owned(take_object(&mut rest, "usage"));
+        let usage = usage.with_missing(take_object(&mut rest, "usage"));
         let fields = Fields::new()
             .with("delta", delta)
             .with("usage", usage)

@@ -4,7 +4,7 @@ use domain::{CompletionTokens, PromptTokens, Usage};
 use serde_json::{Map, Value};
 
 use crate::json::Fields;
-use crate::map::count;
+use crate::map::{beyond, count};
 
 /// What a vendor has reported so far. Each report is cumulative, and a count that one leaves out
 /// keeps its value: the last counts, never the sum.
@@ -55,6 +55,13 @@ impl Reported {
             completion: CompletionTokens(self.completion),
             reasoning: CompletionTokens(self.reasoning.min(self.completion)),
         })
+    }
+}
+
+impl Reported {
+    /// What a report tells beyond the counts that the domain knows.
+    pub(super) fn beyond(&self, usage: Map<String, Value>) -> Map<String, Value> {
+        beyond(usage, &usage_body(&self.usage().unwrap_or_default()))
     }
 }
 

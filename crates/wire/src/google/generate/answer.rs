@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::finish::{ended, finish_reason};
 use super::part::read_known;
-use super::usage::read_usage;
+use super::usage::read_all_usage;
 use super::{NAMELESS, PROTOCOL};
 use crate::chat::{DecodeError, VendorError, not_the_protocol};
 use crate::map;
@@ -17,7 +17,7 @@ use crate::map;
 /// When the body is no such answer.
 pub fn parse_completion(body: &[u8]) -> Result<Completion, DecodeError> {
     let mut answer = read_body(body, "answer")?;
-    let usage = read_usage(&map::take_object(&mut answer, "usageMetadata"));
+    let (usage, more_usage) = read_all_usage(map::take_object(&mut answer, "usageMetadata"));
     let model = map::take_text(&mut answer, "modelVersion");
     let response_id = map::take_text(&mut answer, "responseId");
     let candidate = map::take_objects(&mut answer, "candidates")
@@ -44,6 +44,7 @@ pub fn parse_completion(body: &[u8]) -> Result<Completion, DecodeError> {
         None if blocked => (Vec::new(), Vec::new(), FinishReason::ContentFilter),
         None => return Err(DecodeError::NoChoice),
     };
+    map::put(&mut answer, "usageMetadata", more_usage);
     let completion = Completion::of_parts(parts, reason);
     Ok(Completion {
         finish_reason: ended(reason, completion.calls_tools()),

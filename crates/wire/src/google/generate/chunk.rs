@@ -10,7 +10,7 @@ use super::answer::{call_name, is_blocked, keep_candidate, read_body, read_logpr
 use super::finish::{ended, finish_reason};
 use super::part::read_known;
 use super::partial::Arguments;
-use super::usage::read_usage;
+use super::usage::read_all_usage;
 use crate::chat::DecodeError;
 use crate::map;
 use crate::sse::Event;
@@ -46,9 +46,11 @@ impl ChunkReader {
     ) -> Result<(), DecodeError> {
         let mut chunk = read_body(event.data.as_bytes(), "event of a stream")?;
         // Usage is cumulative: the last counts, never the sum.
-        if let Some(usage) = read_usage(&map::take_object(&mut chunk, "usageMetadata")) {
-            self.usage = Some(usage);
+        let (usage, more_usage) = read_all_usage(map::take_object(&mut chunk, "usageMetadata"));
+        if usage.is_some() {
+            self.usage = usage;
         }
+        map::put(&mut chunk, "usageMetadata", more_usage);
         let keep = |place: &mut String, text: String| {
             if !text.is_empty() {
                 *place = text;

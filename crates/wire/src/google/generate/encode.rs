@@ -8,11 +8,13 @@ use super::part::{Ids, part};
 use super::usage::usage_body;
 use crate::chat::AnswerHead;
 use crate::json::{Fields, Json, list};
+use crate::map;
 
 /// The whole answer as JSON. The model told is the head's.
 #[must_use]
 pub fn encode_completion(head: &AnswerHead, completion: &Completion) -> String {
-    let (_, fields) = kept(completion.beside.as_ref());
+    let (_, mut fields) = kept(completion.beside.as_ref());
+    let more_usage = map::take_object(&mut fields, "usageMetadata");
     let all = std::iter::once(completion).chain(&completion.others);
     let candidates = all.enumerate().map(|(index, it)| {
         let (beside, _) = kept(it.beside.as_ref());
@@ -25,7 +27,7 @@ pub fn encode_completion(head: &AnswerHead, completion: &Completion) -> String {
     let usage = completion.usage.as_ref().map(usage_body);
     Fields::new()
         .with("candidates", list(candidates))
-        .with_some("usageMetadata", usage)
+        .with_some("usageMetadata", usage.map(|it| it.with_missing(more_usage)))
         .with("modelVersion", &head.model)
         .with("responseId", &head.id)
         .with_owned(fields)

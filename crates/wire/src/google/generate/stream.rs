@@ -1,6 +1,7 @@
 //! Inward: the answer as our clients get it, as a stream.
 
 use domain::{Content, Opaque, Part, Reasoning, Signature, StreamEvent, ToolCall};
+use serde_json::{Map, Value};
 
 use super::PROTOCOL;
 use super::answer::kept;
@@ -8,6 +9,7 @@ use super::encode::{answer_part, chunk, finished, logprobs};
 use super::usage::usage_body;
 use crate::chat::{AnswerHead, ErrorBody};
 use crate::json::Fields;
+use crate::map::take_object;
 use crate::sse::encode_data;
 
 /// How a client wants its stream.
@@ -31,6 +33,8 @@ pub struct StreamEncoder {
     /// Of each candidate the calls whose arguments are not known to be whole, in order, with those
     /// already told.
     calls: Vec<Vec<Option<ToolCall>>>,
+    /// What a vendor's usage tells beyond the counts that the domain knows.
+    more_usage: Map<String, Value>,
 }
 
 impl StreamEncoder {
@@ -43,6 +47,7 @@ impl StreamEncoder {
             begun: false,
             candidate: 0,
             calls: vec![Vec::new()],
+            more_usage: Map::new(),
         }
     }
 
@@ -88,7 +93,9 @@ impl StreamEncoder {
                 self.write(&chunk, stream);
             }
             StreamEvent::End(end) => {
+                let more_usage = std::mem::take(&mut self.more_usage);
                 let usage = end.usage.as_ref().map(usage_body);
+                let usage = usage.map(|usage| usage.with_missing(more_usage));
                 let head = (&self.head, candidate);
                 let chunk = chunk(head, [], finished(end.finish_reason))
                     .with_some("usageMetadata", usage)
@@ -114,7 +121,14 @@ impl StreamEncoder {
     /// What only this protocol's clients understand.
     fn unknown(&mut self, opaque: &Opaque, stream: &mut String) {
         if opaque.protocol == PROTOCOL {
-            let (candidate, fields) = kept(Some(opaque));
+            let (candidate, mut fields) = kept(Some(opaque));
+            let more_usage = take_object(&mut fields, "usageMetadata");
+            if !more_usage.is_empty() {
+                self.more_usage = more_usage;
+            }
+            if candidate.is_empty() && fields.is_empty() {
+                return;
+            }
             let head = (&self.head, self.candidate);
             let chunk = chunk(head, [], Fields::new().with_owned(candidate));
             let chunk = chunk.with_owned(fields).encode();

@@ -4,7 +4,7 @@ use domain::{CompletionTokens, PromptTokens, Usage};
 use serde_json::{Map, Value};
 
 use crate::json::Fields;
-use crate::map::count;
+use crate::map::{beyond, count};
 
 /// The usage that a vendor reports; `None` when it counts nothing. This protocol's count of
 /// tokens written leaves out those of thought, which the domain's includes.
@@ -22,6 +22,17 @@ pub(super) fn read_usage(usage: &Map<String, Value>) -> Option<Usage> {
         completion: CompletionTokens(completion),
         reasoning: CompletionTokens(thoughts),
     })
+}
+
+/// The usage that a vendor reports, and what it tells beyond the counts that the domain knows.
+pub(super) fn read_all_usage(
+    mut reported: Map<String, Value>,
+) -> (Option<Usage>, Map<String, Value>) {
+    let usage = read_usage(&reported);
+    // It stands in our count of the prompt already.
+    reported.shift_remove("toolUsePromptTokenCount");
+    let beyond = usage.map(|usage| beyond(reported, &usage_body(&usage)));
+    (usage, beyond.unwrap_or_default())
 }
 
 /// Usage as our clients are told it.

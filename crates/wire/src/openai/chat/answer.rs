@@ -7,8 +7,9 @@ use domain::{
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::usage::read_usage;
+use super::usage::read_all_usage;
 use crate::chat::{DecodeError, VendorError, not_the_protocol};
+use crate::map;
 use crate::openai::logprobs::{TokenBody, read_tokens};
 
 const PROTOCOL: Protocol = Protocol::OpenAiChat;
@@ -27,6 +28,8 @@ struct Choice {
     message: Said,
     finish_reason: Option<String>,
     logprobs: Option<Logprobs>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
 
 /// A message or the delta of one.
@@ -84,10 +87,13 @@ pub fn parse_completion(body: &[u8]) -> Result<Completion, DecodeError> {
     for head in ["id", "object", "created"] {
         rest.shift_remove(head);
     }
+    let (usage, more_usage) = read_all_usage(answer.usage);
+    map::put(&mut rest, "usage", more_usage);
+    map::put(&mut rest, "choices", own_fields(choice.rest));
     Ok(Completion {
         finish_reason: ended(named, calls, refused),
         logprobs: logprobs.unwrap_or_default(),
-        usage: answer.usage.and_then(read_usage),
+        usage,
         model: answer.model.unwrap_or_default(),
         beside: beside(rest),
         ..Completion::of_parts(parts, named)
@@ -166,6 +172,13 @@ pub(super) fn reported(error: Value) -> DecodeError {
     DecodeError::Vendor(VendorError::from_json(
         serde_json::json!({ "error": error }),
     ))
+}
+
+/// The fields of a choice that are not known.
+pub(super) fn own_fields(mut rest: Map<String, Value>) -> Map<String, Value> {
+    rest.shift_remove("index");
+    rest.retain(|_, value| !value.is_null());
+    rest
 }
 
 fn beside(mut rest: Map<String, Value>) -> Option<Opaque> {

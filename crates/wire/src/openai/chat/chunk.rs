@@ -6,8 +6,8 @@ use domain::{FinishReason, Protocol, StreamEnd, StreamEvent, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::answer::{CallBody, Logprobs, Said, ended, finish_reason, reported};
-use super::usage::read_usage;
+use super::answer::{CallBody, Logprobs, Said, ended, finish_reason, own_fields, reported};
+use super::usage::read_all_usage;
 use crate::chat::{DecodeError, not_the_protocol};
 use crate::sse::Event;
 
@@ -29,6 +29,8 @@ struct ChunkChoice {
     delta: Option<Said>,
     finish_reason: Option<String>,
     logprobs: Option<Logprobs>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
 
 /// Reads the events of one stream.
@@ -43,12 +45,13 @@ pub struct ChunkReader {
     calls: Vec<(usize, String)>,
     /// What the last chunk had beyond what the domain knows.
     rest: Map<String, Value>,
+    /// What the last usage told beyond what the domain knows.
+    more_usage: Map<String, Value>,
     ended: bool,
 }
 
 impl ChunkReader {
-    /// Adds what the next event of the vendor's tells to the end of `events`. Events of types
-    /// that are not known are passed over; [`StreamEvent::End`] comes with the end mark, and no
+    /// Adds what the next event of the vendor's tells to the end of `events`; [`StreamEvent::End`] comes with the end mark, and no
     /// event follows it.
     ///
     /// # Errors
@@ -59,7 +62,10 @@ impl ChunkReader {
         event: &Event,
         events: &mut VecDeque<StreamEvent>,
     ) -> Result<(), DecodeError> {
-        if !matches!(event.name.as_deref(), None | Some("message" | "error")) {
+        if let Some(name) = &event.name
+            && !["message", "error"].contains(&name.as_str())
+        {
+            events.push_back(unknown("event", event_fields(name, &event.data)));
             return Ok(());
         }
         if event.data == "[DONE]" {
@@ -71,9 +77,7 @@ impl ChunkReader {
             return Err(reported(error));
         }
         // Usage is cumulative where it comes more than once: the last counts, never the sum.
-        if let Some(usage) = chunk.usage.and_then(read_usage) {
-            self.usage = Some(usage);
-        }
+        self.read_usage(chunk.usage, events);
         if let Some(model) = chunk.model.filter(|model| !model.is_empty()) {
             self.model = model;
         }
@@ -109,9 +113,20 @@ impl ChunkReader {
             rest.shift_remove(known);
         }
         rest.retain(|_, value| !value.is_null());
-        if !rest.is_empty() && rest != self.rest {
+        if rest != self.rest {
             self.rest.clone_from(&rest);
             events.push_back(unknown("chunk", rest));
+        }
+    }
+
+    fn read_usage(&mut self, reported: Option<Value>, events: &mut VecDeque<StreamEvent>) {
+        let (usage, more) = read_all_usage(reported);
+        if usage.is_some() {
+            self.usage = usage;
+        }
+        if !more.is_empty() && more != self.more_usage {
+            self.more_usage.clone_from(&more);
+            events.push_back(unknown("usage", more));
         }
     }
 
@@ -125,6 +140,10 @@ impl ChunkReader {
                 model: self.model.clone(),
                 usage: self.usage,
             });
+        }
+        let beside = own_fields(choice.rest);
+        if !beside.is_empty() {
+            events.push_back(unknown("choice", beside));
         }
         let mut delta = choice.delta.unwrap_or_default();
         let rest = delta.take_rest();
@@ -168,7 +187,14 @@ impl ChunkReader {
     }
 }
 
-/// Fields beyond what the domain knows, of a chunk or of its delta.
+/// An event under a name of its own.
+fn event_fields(name: &str, data: &str) -> Map<String, Value> {
+    let field = |name: &str, text: &str| (name.to_owned(), Value::from(text));
+    Map::from_iter([field("name", name), field("data", data)])
+}
+
+/// Fields beyond what the domain knows: of a chunk, its choice, its delta or its usage, or of an
+/// event under a name of its own.
 fn unknown(place: &str, fields: Map<String, Value>) -> StreamEvent {
     let fields = Map::from_iter([(place.to_owned(), Value::Object(fields))]);
     StreamEvent::Unknown(crate::map::whole(Protocol::OpenAiChat, &fields))

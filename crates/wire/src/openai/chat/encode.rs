@@ -5,6 +5,7 @@ use domain::{Completion, Content, FinishReason, Part, Protocol, TokenLogprob, To
 use super::usage::usage_body;
 use crate::chat::AnswerHead;
 use crate::json::{Fields, Json, list};
+use crate::map;
 use crate::openai::logprobs::{Bytes, token_list};
 
 const PROTOCOL: Protocol = Protocol::OpenAiChat;
@@ -12,18 +13,25 @@ const PROTOCOL: Protocol = Protocol::OpenAiChat;
 /// The whole answer as JSON. The model told is the head's.
 #[must_use]
 pub fn encode_completion(head: &AnswerHead, completion: &Completion) -> String {
+    let mut beside = map::own(completion.beside.as_ref(), PROTOCOL);
+    let more_usage = map::take_object(&mut beside, "usage");
+    let of_choice = map::take_object(&mut beside, "choices");
+    let usage = completion.usage.as_ref().map(usage_body);
     let all = std::iter::once(completion).chain(&completion.others);
     let choices = all.enumerate().map(|(index, completion)| {
+        // A vendor is asked for one.
+        let beside = (index == 0).then(|| of_choice.clone());
         Fields::new()
             .with("index", index as u64)
             .with("message", message(&completion.parts))
             .with("logprobs", logprobs(&completion.logprobs))
             .with("finish_reason", finish_reason(completion.finish_reason))
+            .with_owned(beside.unwrap_or_default())
     });
     head_fields(head, "chat.completion")
         .with("choices", list(choices))
-        .with_some("usage", completion.usage.as_ref().map(usage_body))
-        .with_beside(completion.beside.as_ref(), PROTOCOL)
+        .with_some("usage", usage.map(|usage| usage.with_missing(more_usage)))
+        .with_owned(beside)
         .encode()
 }
 
@@ -53,12 +61,19 @@ fn message(parts: &[Part]) -> Fields<'_> {
     let calls: Vec<Json<'_>> = parts.iter().filter_map(tool_call_of).collect();
     // A message of calls alone has no content; one of nothing has an empty one.
     let text = text.or_else(|| (calls.is_empty() && refusal.is_none()).then(String::new));
-    Fields::new()
+    let said = Fields::new()
         .with("role", "assistant")
         .with("content", text.map_or(Json::Null, Json::from))
         .with("refusal", refusal.map_or(Json::Null, Json::from))
         .with_some("reasoning_content", reasoning)
-        .with_some("tool_calls", (!calls.is_empty()).then_some(calls))
+        .with_some("tool_calls", (!calls.is_empty()).then_some(calls));
+    // What stands beside a call stands in it.
+    let others = parts
+        .iter()
+        .filter(|part| !matches!(part.content, Content::ToolCall(_)));
+    others.fold(said, |said, part| {
+        said.with_missing(map::own(part.beside.as_ref(), PROTOCOL))
+    })
 }
 
 fn joined<'a>(

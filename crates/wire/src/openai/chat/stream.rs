@@ -9,7 +9,8 @@ use super::encode::{finish_reason, head_fields, logprobs, seal};
 use super::usage::usage_body;
 use crate::chat::{AnswerHead, ErrorBody, StreamUsage};
 use crate::json::{Fields, Json};
-use crate::sse::encode_data;
+use crate::map;
+use crate::sse::{encode_data, encode_name};
 
 /// Writes an answer as an event stream. What it appends is whole events, to be sent at once.
 #[derive(Clone, Debug)]
@@ -19,6 +20,12 @@ pub struct StreamEncoder {
     choices: Vec<Choice>,
     /// What a vendor of this protocol says in each chunk, beyond what the domain knows.
     rest: Map<String, Value>,
+    /// Whether a chunk has said it yet, and what came before it that none has.
+    is_rest_told: bool,
+    untold: Map<String, Value>,
+    /// The same of the next choice, and of the usage.
+    of_choice: Map<String, Value>,
+    more_usage: Map<String, Value>,
 }
 
 /// One of the completions that are written.
@@ -45,6 +52,10 @@ impl StreamEncoder {
             usage,
             choices: vec![Choice::default()],
             rest: Map::new(),
+            is_rest_told: false,
+            untold: Map::new(),
+            of_choice: Map::new(),
+            more_usage: Map::new(),
         }
     }
 
@@ -103,15 +114,30 @@ impl StreamEncoder {
 
     /// What only this protocol's clients understand.
     fn unknown(&mut self, opaque: &Opaque, stream: &mut String) {
-        let own = opaque.protocol == Protocol::OpenAiChat;
-        let fields = serde_json::from_str(&opaque.json).ok().filter(|_| own);
-        let mut fields: Map<String, Value> = fields.unwrap_or_default();
-        if let Some(Value::Object(rest)) = fields.shift_remove("chunk") {
-            self.rest = rest;
-        }
-        if let Some(Value::Object(delta)) = fields.shift_remove("delta") {
-            let delta = Fields::new().with_owned(delta);
-            self.chunk((0, delta), &Beside::default(), stream);
+        let fields = map::own(Some(opaque), Protocol::OpenAiChat);
+        for (place, value) in fields {
+            let Value::Object(fields) = value else {
+                continue;
+            };
+            match place.as_str() {
+                "chunk" => {
+                    let before = std::mem::replace(&mut self.rest, fields);
+                    if !std::mem::take(&mut self.is_rest_told) {
+                        self.untold.extend(before);
+                    }
+                }
+                "choice" => self.of_choice = fields,
+                "usage" => self.more_usage = fields,
+                "delta" => {
+                    let delta = Fields::new().with_owned(fields);
+                    self.chunk((0, delta), &Beside::default(), stream);
+                }
+                "event" => {
+                    encode_name(map::text(&fields, "name"), stream);
+                    encode_data(map::text(&fields, "data"), stream);
+                }
+                _ => {}
+            }
         }
     }
 
@@ -132,7 +158,7 @@ impl StreamEncoder {
 
     /// The finish reason, and behind that of the first completion, whose end is that of all, the
     /// usage if the client asked and it is known, and the end mark.
-    fn end(&self, index: usize, end: &StreamEnd, stream: &mut String) {
+    fn end(&mut self, index: usize, end: &StreamEnd, stream: &mut String) {
         let beside = Beside {
             logprobs: None,
             reason: Some(end.finish_reason),
@@ -141,22 +167,33 @@ impl StreamEncoder {
         if index > 0 {
             return;
         }
+        let more_usage = std::mem::take(&mut self.more_usage);
         if let (StreamUsage::Asked, Some(usage)) = (self.usage, &end.usage) {
             let body = head_fields(&self.head, "chat.completion.chunk")
                 .with("choices", Vec::new())
-                .with("usage", usage_body(usage));
+                .with("usage", usage_body(usage).with_missing(more_usage));
             encode_data(&body.encode(), stream);
         }
         encode_data("[DONE]", stream);
     }
 
-    fn chunk(&self, (index, delta): (usize, Fields<'_>), beside: &Beside<'_>, stream: &mut String) {
+    fn chunk(
+        &mut self,
+        (index, delta): (usize, Fields<'_>),
+        beside: &Beside<'_>,
+        stream: &mut String,
+    ) {
         let reason = beside.reason.map(finish_reason);
+        let of_choice = match index {
+            0 => std::mem::take(&mut self.of_choice),
+            _ => Map::new(),
+        };
         let choice = Fields::new()
             .with("index", index as u64)
             .with("delta", delta)
             .with("logprobs", logprobs(beside.logprobs.unwrap_or_default()))
-            .with("finish_reason", reason.map_or(Json::Null, Json::from));
+            .with("finish_reason", reason.map_or(Json::Null, Json::from))
+            .with_owned(of_choice);
         let body =
             head_fields(&self.head, "chat.completion.chunk").with("choices", vec![choice.into()]);
         // Who asks for usage gets a null in each chunk before the one that has it.
@@ -164,7 +201,10 @@ impl StreamEncoder {
             StreamUsage::Asked => body.with("usage", Json::Null),
             StreamUsage::NotAsked => body,
         };
-        encode_data(&body.with_map(Some(&self.rest)).encode(), stream);
+        let untold = std::mem::take(&mut self.untold);
+        self.is_rest_told = true;
+        let body = body.with_map(Some(&self.rest)).with_missing(untold);
+        encode_data(&body.encode(), stream);
     }
 }
 

@@ -2,9 +2,10 @@
 
 use domain::{CompletionTokens, PromptTokens, Usage};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::json::Fields;
+use crate::map;
 
 #[derive(Deserialize)]
 struct VendorUsage {
@@ -56,6 +57,16 @@ pub(crate) fn read_usage(usage: Value) -> Option<Usage> {
         completion: CompletionTokens(completion),
         reasoning: CompletionTokens(reasoning.unwrap_or(0).min(completion)),
     })
+}
+
+/// The usage that a vendor reports, and what it tells beyond the counts that the domain knows.
+pub(crate) fn read_all_usage(reported: Option<Value>) -> (Option<Usage>, Map<String, Value>) {
+    let Some(Value::Object(fields)) = reported else {
+        return (None, Map::new());
+    };
+    let usage = read_usage(Value::Object(fields.clone()));
+    let beyond = usage.map(|usage| map::beyond(fields, &usage_body(&usage)));
+    (usage, beyond.unwrap_or_default())
 }
 
 /// Usage as our clients are told it.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::PROTOCOL;
 use super::item::read_reasoning;
-use super::usage::read_usage;
+use super::usage::read_all_usage;
 use crate::chat::{DecodeError, VendorError, not_the_protocol};
 use crate::map;
 use crate::openai::logprobs::{TokenBody, read_tokens};
@@ -37,6 +37,22 @@ const ECHOED: [&str; 24] = [
     "truncation",
     "user",
 ];
+
+/// What items of kinds that the domain knows say in their own place.
+const IN_ITEMS: [&str; 10] = [
+    "arguments",
+    "call_id",
+    "content",
+    "encrypted_content",
+    "id",
+    "name",
+    "role",
+    "status",
+    "summary",
+    "type",
+];
+/// Where fields of a message stand among those of its first content.
+pub(super) const MESSAGE: &str = "message";
 
 /// The completion that the body of an answer with status 200 holds. Items of types that are not
 /// known are parts that only this protocol understands.
@@ -76,18 +92,35 @@ pub(super) fn read_response(mut answer: Map<String, Value>) -> Result<Completion
         "completed" | "" => FinishReason::Stop,
         _ => return Err(DecodeError::Unfinished),
     };
-    let usage = read_usage(&map::take_object(&mut answer, "usage"));
+    let (usage, more_usage) = read_all_usage(map::take_object(&mut answer, "usage"));
     let model = map::take_text(&mut answer, "model");
-    for name in ECHOED {
-        answer.shift_remove(name);
-    }
+    let mut beside = beyond_echo(answer);
+    map::put(&mut beside, "usage", more_usage);
     Ok(Completion {
         logprobs,
         usage,
         model,
-        beside: map::rest(PROTOCOL, answer),
+        beside: map::rest(PROTOCOL, beside),
         ..Completion::of_parts(parts, finish_reason)
     })
+}
+
+/// What a response has beyond its output, its usage and what was asked.
+pub(super) fn beyond_echo(mut response: Map<String, Value>) -> Map<String, Value> {
+    for name in ECHOED.iter().chain(&["model", "output", "usage"]) {
+        response.shift_remove(*name);
+    }
+    response.retain(|_, value| !value.is_null());
+    response
+}
+
+/// What an item of a kind that the domain knows has beside that.
+pub(super) fn beyond_item(mut item: Map<String, Value>) -> Map<String, Value> {
+    for name in IN_ITEMS {
+        item.shift_remove(name);
+    }
+    item.retain(|_, value| !value.is_null());
+    item
 }
 
 /// Adds the parts of an item.
@@ -98,8 +131,15 @@ fn read_item(
 ) {
     match map::text(&item, "type") {
         "message" => {
+            let first = parts.len();
             for content in map::take_objects(&mut item, "content") {
                 parts.push(read_content(content, logprobs));
+            }
+            let beside = beyond_item(item);
+            if let (Some(part), false) = (parts.get_mut(first), beside.is_empty()) {
+                let mut fields = map::own(part.beside.as_ref(), PROTOCOL);
+                map::put(&mut fields, MESSAGE, beside);
+                part.beside = map::rest(PROTOCOL, fields);
             }
         }
         "function_call" => parts.push(read_call(item)),

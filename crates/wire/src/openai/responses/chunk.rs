@@ -6,19 +6,20 @@ use domain::{Content, Part, StreamEnd, StreamEvent, ToolCall};
 use serde_json::{Map, Value};
 
 use super::PROTOCOL;
-use super::answer::{read_call, read_content, read_logprobs, read_response};
+use super::answer::{
+    beyond_echo, beyond_item, read_call, read_content, read_logprobs, read_response,
+};
 use super::item::{BREAK, read_reasoning};
 use crate::chat::{DecodeError, VendorError, not_the_protocol};
 use crate::map;
 use crate::sse::Event;
 
 /// Events that say again what others have said, and that are made anew for our clients.
-const REMADE: [&str; 11] = [
+const REMADE: [&str; 10] = [
     "",
     "response.content_part.added",
     "response.function_call_arguments.done",
     "response.in_progress",
-    "response.output_text.annotation.added",
     "response.output_text.done",
     "response.queued",
     "response.reasoning_summary_part.added",
@@ -35,6 +36,8 @@ pub struct ChunkReader {
     calls: Vec<(u64, bool)>,
     /// Whether something was told of the item under way.
     told: bool,
+    /// Whether the item before had something beyond what the domain knows.
+    told_beside: bool,
     ended: bool,
 }
 
@@ -85,7 +88,7 @@ impl ChunkReader {
             "response.output_item.done" => self.end_item(fields, events),
             "response.completed" | "response.incomplete" | "response.failed" => {
                 let response = map::take_object(&mut fields, "response");
-                return self.end(response, events);
+                return self.end(response, fields, events);
             }
             "error" => {
                 let error = match fields.contains_key("error") {
@@ -114,6 +117,9 @@ impl ChunkReader {
 
     fn start(&mut self, response: &Map<String, Value>, events: &mut VecDeque<StreamEvent>) {
         if !std::mem::replace(&mut self.begun, true) {
+            let mut beside = Map::new();
+            map::put(&mut beside, "response", beyond_echo(response.clone()));
+            tell_beside("response.created", beside, events);
             events.push_back(StreamEvent::Start {
                 model: map::text(response, "model").to_owned(),
                 usage: None,
@@ -137,7 +143,19 @@ impl ChunkReader {
         if !["message", "reasoning", "function_call"].contains(&kind) {
             return events.push_back(unknown(&fields));
         }
-        if kind == "function_call" {
+        let is_call = kind == "function_call";
+        let beside = beyond_item(item.clone());
+        // An item that has nothing says so after one that had.
+        let told_beside = !beside.is_empty();
+        if std::mem::replace(&mut self.told_beside, told_beside) || told_beside {
+            let event = [("item".to_owned(), Value::Object(beside))];
+            tell_beside(
+                "response.output_item.added",
+                event.into_iter().collect(),
+                events,
+            );
+        }
+        if is_call {
             self.calls.push((place, false));
             events.push_back(StreamEvent::ToolCall(ToolCall {
                 id: map::take_text(&mut item, "call_id"),
@@ -218,9 +236,18 @@ impl ChunkReader {
     fn end(
         &mut self,
         response: Map<String, Value>,
+        mut event: Map<String, Value>,
         events: &mut VecDeque<StreamEvent>,
     ) -> Result<(), DecodeError> {
         let whole = read_response(response)?;
+        event.retain(|name, value| name != "sequence_number" && !value.is_null());
+        event.shift_remove("type");
+        map::put(
+            &mut event,
+            "response",
+            map::own(whole.beside.as_ref(), PROTOCOL),
+        );
+        tell_beside("response.completed", event, events);
         self.ended = true;
         events.push_back(StreamEvent::End(StreamEnd {
             finish_reason: whole.finish_reason,
@@ -229,6 +256,15 @@ impl ChunkReader {
             model: whole.model,
         }));
         Ok(())
+    }
+}
+
+/// Tells fields that stand beside what the domain knows in the event of this type, before that
+/// itself is told.
+fn tell_beside(kind: &str, mut fields: Map<String, Value>, events: &mut VecDeque<StreamEvent>) {
+    if !fields.is_empty() {
+        fields.insert("type".to_owned(), kind.into());
+        events.push_back(unknown(&fields));
     }
 }
 

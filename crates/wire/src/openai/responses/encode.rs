@@ -3,11 +3,13 @@
 use domain::{Completion, Content, FinishReason, Part, Reasoning, TokenLogprob, ToolCall};
 
 use super::PROTOCOL;
+use super::answer::MESSAGE;
 use super::echo::Echo;
 use super::item::{call_item, reasoning_item};
 use super::usage::usage_body;
 use crate::chat::{AnswerHead, says_something};
 use crate::json::{Fields, Json, list};
+use crate::map;
 use crate::openai::logprobs::{Bytes, token_list};
 
 /// The whole answer as JSON. The model told is the head's.
@@ -20,12 +22,9 @@ pub fn encode_completion(head: &AnswerHead, echo: &Echo, completion: &Completion
         let item = match &part.content {
             Content::Text(text) => {
                 let said = text_content(text, std::mem::take(&mut logprobs));
-                let said = said.with_beside(part.beside.as_ref(), PROTOCOL);
-                message_item(id("msg"), "completed", Some(said))
+                message(id("msg"), said, part)
             }
-            Content::Refusal(text) => {
-                message_item(id("msg"), "completed", Some(refusal_content(text)))
-            }
+            Content::Refusal(text) => message(id("msg"), refusal_content(text), part),
             Content::ToolCall(call) => {
                 call_of(id("fc"), "completed", call).with_beside(part.beside.as_ref(), PROTOCOL)
             }
@@ -39,11 +38,22 @@ pub fn encode_completion(head: &AnswerHead, echo: &Echo, completion: &Completion
         output.extend((!item.is_empty()).then(|| Json::from(item)));
     }
     let status = status(completion.finish_reason);
+    let mut beside = map::own(completion.beside.as_ref(), PROTOCOL);
+    let more_usage = map::take_object(&mut beside, "usage");
+    let usage = completion.usage.as_ref().map(usage_body);
     response(head, echo, status)
         .with("output", output)
-        .with_some("usage", completion.usage.as_ref().map(usage_body))
-        .with_beside(completion.beside.as_ref(), PROTOCOL)
+        .with_some("usage", usage.map(|usage| usage.with_missing(more_usage)))
+        .with_owned(beside)
         .encode()
+}
+
+/// A message of one content, with what stands beside both.
+fn message<'a>(id: String, content: Fields<'a>, part: &Part) -> Fields<'a> {
+    let mut beside = map::own(part.beside.as_ref(), PROTOCOL);
+    let of_item = map::take_object(&mut beside, MESSAGE);
+    let content = content.with_owned(beside);
+    message_item(id, "completed", Some(content)).with_owned(of_item)
 }
 
 /// What stands at the head of a response in any state.

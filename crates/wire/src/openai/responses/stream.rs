@@ -15,6 +15,7 @@ use super::encode::{
 use super::usage::usage_body;
 use crate::chat::{AnswerHead, ErrorBody};
 use crate::json::{Fields, Json, raw};
+use crate::map;
 use crate::sse::{encode_data, encode_name};
 
 const IN_PROGRESS: Status = Status {
@@ -37,6 +38,11 @@ pub struct StreamEncoder {
     calls: usize,
     /// Whether a vendor's own event has told that the item under way was added.
     is_added: bool,
+    /// What a vendor of this protocol says beyond what the domain knows, of the response at its
+    /// begin, of the item under way, and of the event that ends it all.
+    at_start: Map<String, Value>,
+    of_item: Map<String, Value>,
+    at_end: Map<String, Value>,
 }
 
 /// The item under way.
@@ -51,6 +57,17 @@ enum Open {
     Call(ToolCall),
 }
 
+impl Open {
+    /// What the names of such items begin with.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Text { .. } | Self::Refusal(_) => "msg",
+            Self::Reasoning(_) => "rs",
+            Self::Call(_) => "fc",
+        }
+    }
+}
+
 impl StreamEncoder {
     /// A writer of one answer.
     #[must_use]
@@ -63,16 +80,25 @@ impl StreamEncoder {
             output: Vec::new(),
             calls: 0,
             is_added: false,
+            at_start: Map::new(),
+            of_item: Map::new(),
+            at_end: Map::new(),
         }
     }
 
     /// Appends the events of the protocol that tell this one. The first ones, which tell that the
     /// response was made, come of themselves.
     pub fn event(&mut self, event: &StreamEvent, stream: &mut String) {
+        if let StreamEvent::Unknown(opaque) = event
+            && self.is_kept(opaque)
+        {
+            return;
+        }
         if self.number == 0 {
             for kind in ["response.created", "response.in_progress"] {
                 let response = response(&self.head, &self.echo, IN_PROGRESS)
                     .with("output", Vec::new())
+                    .with_missing(self.at_start.clone())
                     .encode();
                 self.emit(kind, with_response(&response), stream);
             }
@@ -108,14 +134,36 @@ impl StreamEncoder {
         self.emit("error", fields, stream);
     }
 
-    /// What only this protocol's clients understand, with our own numbers.
-    fn unknown(&mut self, opaque: &Opaque, stream: &mut String) {
-        let own = opaque.protocol == PROTOCOL;
-        let fields = serde_json::from_str(&opaque.json).ok().filter(|_| own);
-        let Some(mut fields): Option<Map<String, Value>> = fields else {
-            return;
+    /// Keeps what is to be said in an event of our own, if it is that.
+    fn is_kept(&mut self, opaque: &Opaque) -> bool {
+        let mut fields = map::own(Some(opaque), PROTOCOL);
+        let in_item = |name| {
+            fields
+                .get("item")
+                .is_some_and(|item| item.get(name).is_some())
         };
-        let kind = crate::map::take_text(&mut fields, "type");
+        match map::text(&fields, "type") {
+            "response.created" => self.at_start = map::take_object(&mut fields, "response"),
+            "response.completed" => {
+                fields.shift_remove("type");
+                self.at_end = fields;
+            }
+            // An item of a kind that the domain knows; others come whole.
+            "response.output_item.added" if !in_item("type") => {
+                self.of_item = map::take_object(&mut fields, "item");
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// What only this protocol's clients understand, with our own numbers and names.
+    fn unknown(&mut self, opaque: &Opaque, stream: &mut String) {
+        let mut fields = map::own(Some(opaque), PROTOCOL);
+        if fields.is_empty() {
+            return;
+        }
+        let kind = map::take_text(&mut fields, "type");
         fields.shift_remove("sequence_number");
         if kind == "response.output_item.added" {
             self.close(None, stream);
@@ -123,6 +171,9 @@ impl StreamEncoder {
         }
         if let Some(place) = fields.get_mut("output_index") {
             *place = (self.output.len() as u64).into();
+        }
+        if let (Some(id), Some(open)) = (fields.get_mut("item_id"), &self.open) {
+            *id = self.id(open.kind()).into();
         }
         self.emit(&kind, Fields::new().with_owned(fields), stream);
     }
@@ -244,9 +295,9 @@ impl StreamEncoder {
             self.begin_call(call, stream);
             return self.close(part.beside.as_ref(), stream);
         }
-        if let Some(item) = whole_item(self.id("rs"), part).map(|item| item.encode()) {
+        if let Some(item) = whole_item(self.id("rs"), part) {
             if !std::mem::take(&mut self.is_added) {
-                self.added_raw(&item, stream);
+                self.added_raw(&item.encode(), stream);
             }
             self.done(item, stream);
         }
@@ -263,7 +314,7 @@ impl StreamEncoder {
                 let content = || text_content(&text, &logprobs).with_beside(beside, PROTOCOL);
                 self.end_content(content(), stream);
                 let item = message_item(self.id("msg"), "completed", Some(content()));
-                self.done(item.encode(), stream);
+                self.done(item, stream);
             }
             Some(Open::Refusal(text)) => {
                 let fields = self.place("msg").with("content_index", 0_u32);
@@ -275,14 +326,13 @@ impl StreamEncoder {
                 self.end_content(refusal_content(&text), stream);
                 let content = Some(refusal_content(&text));
                 let item = message_item(self.id("msg"), "completed", content);
-                self.done(item.encode(), stream);
+                self.done(item, stream);
             }
             Some(Open::Reasoning(reasoning)) => self.end_reasoning(&reasoning, stream),
             Some(Open::Call(call)) => {
                 let item = call_of(self.id("fc"), "completed", &call);
                 let fields = self.place("fc").with("name", &call.name);
                 let fields = fields.with("arguments", &call.arguments);
-                let item = item.encode();
                 self.emit("response.function_call_arguments.done", fields, stream);
                 self.done(item, stream);
             }
@@ -300,7 +350,7 @@ impl StreamEncoder {
             self.emit("response.reasoning_summary_text.done", text, stream);
             self.emit("response.reasoning_summary_part.done", part, stream);
         }
-        let item = reasoning_of(self.id("rs"), reasoning).encode();
+        let item = reasoning_of(self.id("rs"), reasoning);
         self.done(item, stream);
     }
 
@@ -318,16 +368,21 @@ impl StreamEncoder {
         let status = status(end.finish_reason);
         let output = std::mem::take(&mut self.output);
         let items = output.iter().filter_map(|item| raw(item));
+        let mut at_end = std::mem::take(&mut self.at_end);
+        let mut beside = map::take_object(&mut at_end, "response");
+        let more_usage = map::take_object(&mut beside, "usage");
         let usage = end.usage.as_ref().map(usage_body);
         let response = response(&self.head, &self.echo, status)
             .with("output", Json::List(items.collect()))
-            .with_some("usage", usage)
+            .with_some("usage", usage.map(|usage| usage.with_missing(more_usage)))
+            .with_missing(beside)
             .encode();
         let kind = match status.incomplete {
             Some(_) => "response.incomplete",
             None => "response.completed",
         };
-        self.emit(kind, with_response(&response), stream);
+        let fields = with_response(&response).with_missing(at_end);
+        self.emit(kind, fields, stream);
     }
 
     /// The name of the item under way.
@@ -342,6 +397,7 @@ impl StreamEncoder {
     }
 
     fn added(&mut self, item: Fields<'_>, stream: &mut String) {
+        let item = item.with_missing(self.of_item.clone());
         self.added_raw(&item.encode(), stream);
     }
 
@@ -352,7 +408,9 @@ impl StreamEncoder {
         self.emit("response.output_item.added", fields, stream);
     }
 
-    fn done(&mut self, item: String, stream: &mut String) {
+    fn done(&mut self, item: Fields<'_>, stream: &mut String) {
+        let of_item = std::mem::take(&mut self.of_item);
+        let item = item.with_missing(of_item).encode();
         let fields = Fields::new()
             .with("output_index", self.output.len() as u64)
             .with_some("item", raw(&item));

@@ -4,7 +4,7 @@ use domain::{CompletionTokens, PromptTokens, Usage};
 use serde_json::{Map, Value};
 
 use crate::json::Fields;
-use crate::map::count;
+use crate::map::{beyond, count};
 
 /// The usage that a vendor reports; `None` when it counts nothing.
 pub(super) fn read_usage(usage: &Map<String, Value>) -> Option<Usage> {
@@ -26,6 +26,13 @@ pub(super) fn read_usage(usage: &Map<String, Value>) -> Option<Usage> {
         completion: CompletionTokens(completion),
         reasoning: CompletionTokens(reasoning.min(completion)),
     })
+}
+
+/// The usage that a vendor reports, and what it tells beyond the counts that the domain knows.
+pub(super) fn read_all_usage(reported: Map<String, Value>) -> (Option<Usage>, Map<String, Value>) {
+    let usage = read_usage(&reported);
+    let beyond = usage.map(|usage| beyond(reported, &usage_body(&usage)));
+    (usage, beyond.unwrap_or_default())
 }
 
 /// Usage as our clients are told it.
