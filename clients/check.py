@@ -138,6 +138,30 @@ def completions():
         assert refused(openai.BadRequestError, ask).param == "prompt"
 
 
+def decisions():
+    client = openais()
+    if not hasattr(client, "decisions"):
+        print("skipped: this version of the client has no decisions")
+        return
+    levels = [{"label": "low"}, {"label": "high"}]
+    decision = client.decisions.create(
+        model="tier:llama",
+        input=[{"role": "user", "content": [{"type": "input_text", "text": QUESTION}]}],
+        questions=[
+            {"type": "predicate", "name": "city", "instructions": "It is about a city."},
+            {"type": "choice", "instructions": "Which?", "choices": [{"value": "a"}, {"value": True}]},
+            {"type": "score", "instructions": "How hard is it?", "levels": levels},
+        ],
+    )
+    city, choice, score = decision.answers
+    assert (city.type, city.name) == ("predicate", "city") and 0 < city.probability < 1
+    assert choice.choice in ("a", True) and choice.name is None
+    assert 0 <= score.score <= 1 and [it.value for it in score.probabilities] == [0, 1]
+    assert decision.usage.total_tokens > 0 and decision.model == "tier:llama"
+    refused(openai.NotFoundError, lambda: client.decisions.create(
+        model="gpt-6-luna", input="x", questions=[{"type": "predicate", "instructions": "x"}]))
+
+
 def until_ended(ask, ended):
     start = time.monotonic()
     while not ended(batch := ask()):
@@ -331,7 +355,7 @@ def main():
         for model in EMBEDDERS:
             check(model)
         print(f"{check.__name__}: passed with {len(EMBEDDERS)} tiers")
-    alone = [completions, batches, message_batches]
+    alone = [completions, decisions, batches, message_batches]
     for check in [*alone, openais_errors, anthropics_errors, googles_errors]:
         check()
         print(f"{check.__name__}: passed")

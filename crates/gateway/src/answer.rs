@@ -17,6 +17,7 @@ use ledger::{
     Outcome as LedgerOutcome, RequestId, Timestamp, Verdict,
 };
 use routing::cascade::{Decision, Outcome, Rule, Rung, Step};
+use routing::evidence::Evidence;
 use wire::chat::{Delivery, Extra, RequestedGeneration};
 use wire::embedding::Embeddings;
 
@@ -89,6 +90,8 @@ impl Item {
 pub(crate) struct Answered {
     pub(crate) end: End,
     pub(crate) decision: Decision,
+    /// What the accepted answer brought to be judged by.
+    pub(crate) evidence: Option<Evidence>,
     /// How long each tier that was asked took, in the order of asking.
     pub(crate) elapsed_ms: Vec<f64>,
     /// What was spent on it.
@@ -165,12 +168,13 @@ pub(crate) async fn answer(
         choice,
     };
     let kept = decided.record(task, &request.prompt, at);
-    let (end, bill) = conclude(&decision, asked);
+    let (end, evidence, bill) = conclude(&decision, asked);
     let counterfactual = task.counterfactual(app, &request.prompt, &end, bill.cost);
     let cost = bill.cost;
     let answered = Answered {
         end,
         decision,
+        evidence,
         elapsed_ms,
         cost,
         counterfactual,
@@ -245,8 +249,8 @@ fn outcome_of(asked: &Asked, extent: Extent) -> Outcome {
     }
 }
 
-/// Picks the answer that the decision names, and adds up what all attempts cost.
-fn conclude(decision: &Decision, asked: Vec<(usize, Asked)>) -> (End, Bill) {
+/// Picks the answer that the decision names with its evidence, and adds up what all attempts cost.
+fn conclude(decision: &Decision, asked: Vec<(usize, Asked)>) -> (End, Option<Evidence>, Bill) {
     let mut bill = Bill::default();
     let mut results: Vec<(usize, Result<TierAnswer, TierFailure>)> = Vec::new();
     for (rung, came) in asked {
@@ -257,10 +261,14 @@ fn conclude(decision: &Decision, asked: Vec<(usize, Asked)>) -> (End, Bill) {
         let index = results.iter().position(|(rung, _)| *rung == wanted)?;
         results.swap_remove(index).1.ok()
     };
+    let mut evidence = None;
     let end = match decision.step {
-        Step::Accept { rung } => answer_at(rung).map(|answer| End::Accepted {
-            tier: decision.rungs[rung].tier.clone(),
-            completion: answer.completion,
+        Step::Accept { rung } => answer_at(rung).map(|answer| {
+            evidence = answer.evidence;
+            End::Accepted {
+                tier: decision.rungs[rung].tier.clone(),
+                completion: answer.completion,
+            }
         }),
         Step::Review { suggestion } => Some(End::Review {
             suggestion: suggestion
@@ -271,7 +279,8 @@ fn conclude(decision: &Decision, asked: Vec<(usize, Asked)>) -> (End, Bill) {
         }),
         Step::Fail { .. } | Step::Ask { .. } => None,
     };
-    (end.unwrap_or_else(|| failed(decision, results)), bill)
+    let end = end.unwrap_or_else(|| failed(decision, results));
+    (end, evidence, bill)
 }
 
 /// The failure to tell: that of the last tier, which is the one that had to answer.

@@ -3,7 +3,8 @@
 mod rules;
 
 use domain::{
-    CompletionTokens, Generation, Picodollars, Prompt, Task, TaskKind, TaskName, TierKind, TierName,
+    CompletionTokens, Generation, Labels, Picodollars, Prompt, Task, TaskKind, TaskName, TierKind,
+    TierName,
 };
 use ledger::Counterfactual;
 use routing::cascade::{Cascade, Decision, Outcome, Rule, Rung, Step, replay};
@@ -102,6 +103,19 @@ impl ReadyTask {
                 sensitivity,
             },
         }
+    }
+
+    /// A question with these labels that is put to one tier alone, which no task describes.
+    pub(crate) fn question(
+        config: &Config,
+        (tier, kind): (&TierName, TierKind),
+        (instruction, labels): (String, Labels),
+    ) -> Self {
+        let mut ready = Self::direct(config, tier, kind);
+        ready.task.kind = TaskKind::Classify;
+        ready.task.prompt = instruction;
+        ready.task.labels = Some(labels);
+        ready
     }
 
     /// The rules for a request, and the cascade that they now come to. What is proven of free

@@ -57,7 +57,7 @@ pub(crate) async fn embed(
     }
     let elapsed_ms = asked.iter().map(|(_, it)| it.elapsed.as_secs_f64() * 1e3);
     let elapsed_ms = elapsed_ms.collect();
-    let (end, bill) = conclude(&decision, asked);
+    let (end, evidence, bill) = conclude(&decision, asked);
     let is_frontier = |tier| task.frontier.as_ref() == Some(tier);
     let counterfactual = match &end {
         End::Accepted { tier, .. } if is_frontier(tier) => Some(Counterfactual {
@@ -70,6 +70,7 @@ pub(crate) async fn embed(
         cost: bill.cost,
         end,
         decision,
+        evidence,
         elapsed_ms,
         counterfactual,
         vectors,

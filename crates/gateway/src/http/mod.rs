@@ -14,6 +14,7 @@ mod chat;
 mod command;
 mod connection;
 mod count_tokens;
+mod decisions;
 mod embeddings;
 mod error;
 mod exchange;

@@ -12,7 +12,8 @@ use super::error::HttpError;
 use super::server::Server;
 use super::surface::{self, Read};
 use super::{
-    admission, chat, count_tokens, embeddings, exchange, files, google, models, probes, responses,
+    admission, chat, count_tokens, decisions, embeddings, exchange, files, google, models, probes,
+    responses,
 };
 
 /// The routes with their layers. A layer stands above those that are added before it.
@@ -23,6 +24,7 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
         .route("/v1/completions", speaks(surface::completions))
         .route("/v1/embeddings", post(embeddings::create))
         .route("/v1/responses", post(responses::create))
+        .route("/v1/decisions", post(decisions::decide))
         .route("/v1/messages", speaks(surface::messages))
         .route("/v1/batches", get(openai::list).post(openai::create))
         .route(

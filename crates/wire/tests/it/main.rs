@@ -5,6 +5,7 @@
 
 mod anthropic;
 mod completions;
+mod decisions;
 mod embeddings;
 mod google;
 mod multipart;

@@ -3,6 +3,7 @@
 mod answers;
 mod batches;
 mod completions;
+mod decisions;
 mod embeddings;
 mod engine;
 mod google;
