@@ -34,5 +34,5 @@ pub use sensitivity::Sensitivity;
 pub use stream::{Accumulator, StreamEnd, StreamEvent};
 pub use task::{Task, TaskKind};
 pub use tier::{TierKind, Zone};
-pub use tokens::{CompletionTokens, PromptTokens, Usage};
+pub use tokens::{Aside, CompletionTokens, PromptTokens, Usage};
 pub use tool::{Tool, ToolChoice, ToolKind};

@@ -152,6 +152,22 @@ impl Prompt {
         messages + tools + self.suffix().map_or(0, str::len)
     }
 
+    /// How many of its parts have tokens that their bytes say nothing about: pictures, sounds and
+    /// files, which may lie elsewhere or be packed, and what one vendor alone understands. Those
+    /// within the results of tools count.
+    #[must_use]
+    pub fn media_parts(&self) -> usize {
+        fn of(parts: &[Part]) -> usize {
+            let each = parts.iter().map(|part| match &part.content {
+                Content::Image(_) | Content::Audio(_) | Content::File(_) | Content::Opaque(_) => 1,
+                Content::ToolResult(result) => of(&result.parts),
+                _ => 0,
+            });
+            each.sum()
+        }
+        self.messages.iter().map(|message| of(&message.parts)).sum()
+    }
+
     /// The first thing in it that is not text, for tiers that read nothing else: what it is, and
     /// where, as `messages[1]` or `tools`. `None` for a conversation in text alone. A model's
     /// reasoning is passed over: leaving it out takes nothing from what was said.

@@ -53,20 +53,34 @@ pub struct Price {
 }
 
 impl Price {
-    /// What this usage costs, exactly.
+    /// What this usage costs, exactly; of steps of another model, at a price of its own, nothing.
     ///
     /// # Errors
     /// [`MoneyError::OutOfRange`] when the sum is beyond what one line can hold.
     pub fn cost(&self, usage: &Usage) -> Result<Picodollars, MoneyError> {
-        let cached = usage.cached_prompt.0.min(usage.prompt.0);
-        let written = usage.cache_write_prompt.0.min(usage.prompt.0 - cached);
-        let fresh = usage.prompt.0 - cached - written;
+        let own = (usage.prompt, usage.cached_prompt, usage.cache_write_prompt);
+        let own = self.of(own, usage.completion)?;
+        let aside = &usage.aside;
+        let read = (aside.prompt, aside.cached_prompt, aside.cache_write_prompt);
+        own.plus(self.of(read, aside.completion)?)
+    }
+
+    /// What so many tokens cost: all read ones, those of them from a cache, those put into one,
+    /// and all written ones.
+    fn of(
+        &self,
+        (prompt, cached, written): (PromptTokens, PromptTokens, PromptTokens),
+        completion: CompletionTokens,
+    ) -> Result<Picodollars, MoneyError> {
+        let cached = cached.0.min(prompt.0);
+        let written = written.0.min(prompt.0 - cached);
+        let fresh = prompt.0 - cached - written;
         self.input
             .per_token()
             .times(fresh)?
             .plus(self.cached_input.per_token().times(cached)?)?
             .plus(self.cache_write.per_token().times(written)?)?
-            .plus(self.output.per_token().times(usage.completion.0)?)
+            .plus(self.output.per_token().times(completion.0)?)
     }
 
     /// The most that an attempt can cost which reads at most `prompt` and writes at most

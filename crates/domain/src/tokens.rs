@@ -22,4 +22,23 @@ pub struct Usage {
     pub completion: CompletionTokens,
     /// Of these, the tokens of reasoning; at most `completion`.
     pub reasoning: CompletionTokens,
+    /// What the tier did beside, which all of the above leave out.
+    pub aside: Aside,
+}
+
+/// What a vendor did in steps of its own that its counts leave out and its bill does not, such as
+/// summing up a conversation that had grown too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Aside {
+    /// All tokens read in them.
+    pub prompt: PromptTokens,
+    /// Of these, those from the vendor's prompt cache.
+    pub cached_prompt: PromptTokens,
+    /// Of these, those put into it.
+    pub cache_write_prompt: PromptTokens,
+    /// All tokens written in them.
+    pub completion: CompletionTokens,
+    /// Whether another model took some of the steps, which are not counted here: what they cost is
+    /// not known.
+    pub of_another_model: bool,
 }

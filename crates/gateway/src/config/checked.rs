@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use domain::{
-    CompletionTokens, Picodollars, Price, Sensitivity, Task, TaskName, TierKind, TierName,
+    CompletionTokens, Picodollars, Price, PromptTokens, Sensitivity, Task, TaskName, TierKind,
+    TierName,
 };
 use ledger::Timestamp;
 use secrecy::SecretString;
@@ -211,6 +212,8 @@ pub(crate) struct RemoteTier {
     pub(crate) api_version: Option<String>,
     /// What it charges; every frontier has one.
     pub(crate) price: Option<Price>,
+    /// The most that one picture, sound or file of a prompt is taken to come to.
+    pub(crate) media_tokens_max: PromptTokens,
     /// How long connecting may take, TLS included.
     pub(crate) connect: Duration,
     /// How long the first byte of an answer may take.

@@ -132,6 +132,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("tiers.*.key", Secret, "a reference to the API key", "\"env:OPENAI_API_KEY\""),
     opt("tiers.*.google_account", Secret, "a reference to the JSON key of a service account, or `metadata`", "\"file:vertex.json\""),
     opt("tiers.*.price", Text, "the name of a price list under `prices`", "\"gpt-5-mini\""),
+    opt("tiers.*.media_tokens_max", Count(1, 10_000_000), "how many tokens one picture, sound or file may come to", "20000"),
     opt("tiers.*.connect_seconds", Number(0.001, HOUR), "how long connecting may take, in seconds", "5"),
     opt("tiers.*.first_token_seconds", Number(0.001, DAY), "how long the first byte of an answer may take, in seconds", "120"),
     opt("tiers.*.idle_seconds", Number(0.001, DAY), "how long an answer may pause, in seconds", "30"),

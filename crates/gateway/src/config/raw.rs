@@ -209,6 +209,12 @@ pub(super) struct RawTier {
     /// Default: none. A `frontier` needs it, because no paid attempt is made whose price is
     /// unknown.
     pub(super) price: Option<String>,
+    /// `pool` and `frontier`: how many tokens one picture, sound or file of a prompt may come to. Its
+    /// bytes don't say, and it may lie at an address; so many are held for each before a paid attempt,
+    /// and settled as the vendor counts them.
+    ///
+    /// Default: `20000`. Range: 1 to 10000000.
+    pub(super) media_tokens_max: Option<u64>,
     /// `pool` and `frontier`: how long connecting may take, TLS included, in seconds.
     ///
     /// Default: `5`. Range: 0.001 to 3600.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZero;
 
-use domain::{Picodollars, Price, TierKind, TierName, TokenRate};
+use domain::{Picodollars, Price, PromptTokens, TierKind, TierName, TokenRate};
 use upstream::{KeyHeader, Protocol};
 
 use super::check::Checks;
@@ -27,6 +27,7 @@ const REMOTE_ONLY: &[&str] = &[
     "google_account",
     "api_version",
     "price",
+    "media_tokens_max",
     "connect_seconds",
     "first_token_seconds",
     "idle_seconds",
@@ -38,6 +39,9 @@ const REMOTE_ONLY: &[&str] = &[
     "ca_file",
     "allow_plain_http",
 ];
+
+/// More than vendors make of one picture; a file of many pages is more.
+const MEDIA_TOKENS_MAX: usize = 20_000;
 
 /// The price lists that have no fault.
 pub(super) fn check_prices(
@@ -238,6 +242,8 @@ fn check_remote(
     let protocol = checks.word(&protocol, raw.protocol.as_ref(), protocol_named);
     let key_header = path.key("key_header");
     let attempts_max = checks.count(&path.key("attempts_max"), raw.attempts_max, 3);
+    let media = path.key("media_tokens_max");
+    let media_tokens_max = checks.count(&media, raw.media_tokens_max, MEDIA_TOKENS_MAX);
     // What may be missing stands last, so that everything before it is checked in any case.
     Some(RemoteTier {
         key,
@@ -246,6 +252,7 @@ fn check_remote(
         api_version: checks.text(&path.key("api_version"), raw.api_version.as_ref()),
         protocol: protocol.unwrap_or(Protocol::OpenAiChat),
         price: check_price_name(checks, raw, path, prices),
+        media_tokens_max: PromptTokens(media_tokens_max as u64),
         connect: checks.seconds(&path.key("connect_seconds"), raw.connect_seconds, 5),
         first_token: checks.seconds(
             &path.key("first_token_seconds"),

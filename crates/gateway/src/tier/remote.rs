@@ -25,6 +25,8 @@ pub(crate) struct RemoteTier {
     pool: Pool,
     /// `None` for a pool without a price of its own.
     price: Option<Price>,
+    /// The most that one picture, sound or file is taken to come to.
+    media_tokens_max: PromptTokens,
     places: Semaphore,
     ledger: Ledger,
 }
@@ -42,6 +44,7 @@ impl RemoteTier {
             model: settings.model.clone(),
             pool,
             price: settings.price,
+            media_tokens_max: settings.media_tokens_max,
             places: Semaphore::new(settings.concurrency_max),
             ledger,
         }
@@ -109,7 +112,9 @@ impl RemoteTier {
         loop {
             let id = AttemptId::generate(clock::now());
             let chosen = self.pool.choose(errand.prefix(), &failed);
-            let mut held = self.hold(id, account, errand.tokens_max()).await?;
+            let mut held = self
+                .hold(id, account, errand.tokens_max(self.media_tokens_max))
+                .await?;
             if let Some((hold, _)) = &mut held {
                 hold.mark_sent();
             }
@@ -190,6 +195,8 @@ impl RemoteTier {
     }
 
     fn settle(&self, (hold, worst): (Hold, Picodollars), usage: Option<Usage>, bill: &mut Bill) {
+        // What another model did has a price that is not known here: the worst case stays booked.
+        let usage = usage.filter(|usage| !usage.aside.of_another_model);
         let cost = usage.and_then(|usage| {
             let price = self.price.as_ref()?;
             Some((usage, price.cost(&usage).ok()?))
@@ -215,8 +222,9 @@ impl RemoteTier {
     }
 }
 
-/// An upper bound of the prompt's tokens: the vendors' tokenizers are byte-level, so that a
-/// token is never shorter than a byte, and a message's frame is a handful of tokens.
+/// An upper bound of the prompt's tokens, but for pictures and the like: the vendors' tokenizers are
+/// byte-level, so that a token is never shorter than a byte, and a message's frame is a handful of
+/// tokens.
 fn prompt_tokens_max(prompt: &Prompt, extra_bytes: usize) -> PromptTokens {
     const FRAME: usize = 16;
     let bytes = prompt.content_bytes() + extra_bytes + FRAME * (prompt.messages.len() + 1);

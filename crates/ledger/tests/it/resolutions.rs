@@ -11,6 +11,13 @@ const SETTLED: End = End::Settle {
         cache_write_prompt: domain::PromptTokens(0),
         completion: domain::CompletionTokens(12),
         reasoning: domain::CompletionTokens(0),
+        aside: domain::Aside {
+            prompt: domain::PromptTokens(0),
+            cached_prompt: domain::PromptTokens(0),
+            cache_write_prompt: domain::PromptTokens(0),
+            completion: domain::CompletionTokens(0),
+            of_another_model: false,
+        },
     },
     cost: domain::Picodollars::new(70),
 };

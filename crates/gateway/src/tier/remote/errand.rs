@@ -17,8 +17,9 @@ pub(super) trait Errand {
     /// By which one of several servers is preferred.
     fn prefix(&self) -> Prefix;
 
-    /// The most tokens that an attempt can read and write.
-    fn tokens_max(&self) -> (PromptTokens, CompletionTokens);
+    /// The most tokens that an attempt can read and write, where a picture, sound or file has at most
+    /// so many.
+    fn tokens_max(&self, media_max: PromptTokens) -> (PromptTokens, CompletionTokens);
 
     /// Asks once, under this name and until then.
     async fn attempt(
@@ -52,8 +53,10 @@ impl Errand for Question<'_> {
         self.prompt.into()
     }
 
-    fn tokens_max(&self) -> (PromptTokens, CompletionTokens) {
-        let prompt = prompt_tokens_max(self.prompt, self.extra_bytes());
+    fn tokens_max(&self, media_max: PromptTokens) -> (PromptTokens, CompletionTokens) {
+        let text = prompt_tokens_max(self.prompt, self.extra_bytes());
+        let media = media_max.0.saturating_mul(self.prompt.media_parts() as u64);
+        let prompt = PromptTokens(text.0.saturating_add(media));
         (prompt, self.generation.max_completion_tokens)
     }
 
@@ -116,7 +119,7 @@ impl Errand for EmbeddingRequest {
     }
 
     /// Servers put a token before each text and one behind it.
-    fn tokens_max(&self) -> (PromptTokens, CompletionTokens) {
+    fn tokens_max(&self, _: PromptTokens) -> (PromptTokens, CompletionTokens) {
         const FRAME: u64 = 2;
         let frames = FRAME * self.texts.len() as u64;
         let prompt = EmbeddingRequest::tokens_max(self) + frames;

@@ -357,6 +357,54 @@ fn googles_vendor_is_asked_and_understood() {
 }
 
 #[test]
+fn what_anthropics_vendor_does_beside_is_booked_too() {
+    let step = |kind: &str, read: u64, written: u64| {
+        json!({"type": kind, "input_tokens": read, "output_tokens": written,
+            "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0})
+    };
+    let own = json!([step("compaction", 1_000, 100), step("message", 10, 5)]);
+    let other = json!([
+        step("message", 10, 5),
+        and(step("advisor_message", 7, 7), "model", "other")
+    ]);
+    for (steps, booked) in [
+        // 10 and 1,000 read at 3, 5 and 100 written at 15 dollars a million.
+        (own, Some("0.004605")),
+        // What the other model costs is not known.
+        (other, None),
+    ] {
+        let place = Workplace::new();
+        let usage = json!({"input_tokens": 10, "output_tokens": 5, "iterations": steps});
+        let answer = json!({"id": "msg_1", "type": "message", "role": "assistant",
+            "model": "claude-x", "content": [{"type": "text", "text": "Yes."}],
+            "stop_reason": "end_turn", "stop_sequence": null, "usage": usage});
+        let vendor = Recorder::start(answer.to_string(), String::new());
+        let server = Server::start(&place, &with(&["llama"], &tier(vendor.address(), ""), ""));
+        let request = json!({"model": "tier:claude", "max_tokens": 9,
+            "messages": [{"role": "user", "content": "x"}]});
+        let response = messages(&server, &request);
+        assert_eq!(response.status, 200, "{}", response.text());
+        let told = &response.json()["usage"];
+        assert_eq!(
+            (&told["input_tokens"], &told["iterations"]),
+            (&json!(10), &usage["iterations"])
+        );
+        server.stop();
+        let spend = &place.ledger()["spend"][0];
+        match booked {
+            Some(usd) => assert_eq!(
+                (&spend["settled_usd"], &spend["kept_usd"]),
+                (&json!(usd), &json!("0"))
+            ),
+            None => assert!(
+                spend["settled_usd"] == "0" && spend["kept_usd"] != "0",
+                "{spend}"
+            ),
+        }
+    }
+}
+
+#[test]
 fn azures_addresses_and_keys_are_its_own() {
     let place = Workplace::new();
     let answer = json!({"id": "x", "object": "chat.completion", "created": 1, "model": "m",

@@ -242,6 +242,39 @@ fn the_engine_keeps_to_a_schema_and_to_the_rules_of_sampling() {
 }
 
 #[test]
+fn so_much_is_held_for_a_picture_as_the_tier_says() {
+    let vendor = vendor();
+    // 20,000 tokens of a picture come to half a cent, and all else to less than a quarter of one.
+    let task = "[tasks.chat]\nkind = \"chat\"\nsensitivity = \"public\"\ntiers = [\"frontier\"]\n\
+                budget = { usd = \"0.004\", per = \"day\" }\n";
+    let url = json!({"type": "image_url", "image_url": {"url": "https://a.example/x.png"}});
+    let inline = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}});
+    for (options, picture, status) in [
+        ("", None, 200),
+        ("", Some(&url), 429),
+        ("", Some(&inline), 429),
+        ("\nmedia_tokens_max = 1000", Some(&url), 200),
+    ] {
+        let place = Workplace::new();
+        let attempts = format!("attempts_max = 1{options}");
+        let tier = frontier(vendor.address()).replace("attempts_max = 1", &attempts);
+        let server = Server::start(&place, &with(&["llama"], &format!("{tier}{task}"), ""));
+        let mut content = vec![json!({"type": "text", "text": "What is this?"})];
+        content.extend(picture.cloned());
+        let request = json!({"model": "task:chat",
+            "messages": [{"role": "user", "content": content}]});
+        let response = server.chat(&request);
+        assert_eq!(
+            response.status,
+            status,
+            "{options} {picture:?}: {}",
+            response.text()
+        );
+        server.stop();
+    }
+}
+
+#[test]
 fn what_a_tier_cannot_take_is_refused_with_its_name() {
     let place = Workplace::new();
     let vendor = vendor();

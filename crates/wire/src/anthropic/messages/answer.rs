@@ -25,7 +25,7 @@ pub fn parse_completion(body: &[u8]) -> Result<Completion, DecodeError> {
     let blocks = map::take_objects(&mut answer, "content");
     let mut reported = Reported::default();
     let usage = map::take_object(&mut answer, "usage");
-    reported.take(&usage);
+    reported.take(&usage, map::text(&answer, "model"));
     let stop_sequence = map::take_some_text(&mut answer, "stop_sequence");
     let model = map::take_text(&mut answer, "model");
     for head in ["id", "type", "role", "stop_reason"] {

@@ -108,8 +108,8 @@ impl ChunkReader {
             return Err(DecodeError::Restarted);
         }
         let usage = map::take_object(&mut message, "usage");
-        self.reported.take(&usage);
         self.model = map::take_text(&mut message, "model");
+        self.reported.take(&usage, &self.model);
         if !std::mem::replace(&mut self.begun, true) {
             for known in HEAD {
                 message.shift_remove(known);
@@ -248,7 +248,7 @@ impl ChunkReader {
         events: &mut VecDeque<StreamEvent>,
     ) -> Result<(), DecodeError> {
         let mut usage = map::take_object(&mut fields, "usage");
-        self.reported.take(&usage);
+        self.reported.take(&usage, &self.model);
         let mut delta = map::take_object(&mut fields, "delta");
         if let Some(sequence) = map::take_some_text(&mut delta, "stop_sequence") {
             self.stop_sequence = Some(sequence);

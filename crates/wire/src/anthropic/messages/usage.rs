@@ -1,6 +1,6 @@
 //! The count of tokens in answers.
 
-use domain::{CompletionTokens, PromptTokens, Usage};
+use domain::{Aside, CompletionTokens, PromptTokens, Usage};
 use serde_json::{Map, Value};
 
 use crate::json::Fields;
@@ -16,11 +16,40 @@ pub(super) struct Reported {
     completion: u64,
     reasoning: u64,
     is_some: bool,
+    /// The steps of the answering model, where the vendor lists them.
+    steps: Option<Counts>,
+    of_another_model: bool,
+}
+
+/// The counts of a step, or of several.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    fresh: u64,
+    cache_write: u64,
+    cache_read: u64,
+    completion: u64,
+}
+
+impl Counts {
+    fn add(&mut self, step: &Map<String, Value>) {
+        let of = |name| count(step, name).unwrap_or(0);
+        self.fresh = self.fresh.saturating_add(of("input_tokens"));
+        self.cache_write = self
+            .cache_write
+            .saturating_add(of("cache_creation_input_tokens"));
+        self.cache_read = self
+            .cache_read
+            .saturating_add(of("cache_read_input_tokens"));
+        self.completion = self.completion.saturating_add(of("output_tokens"));
+    }
 }
 
 impl Reported {
-    /// Takes a report in.
-    pub(super) fn take(&mut self, usage: &Map<String, Value>) {
+    /// Takes in a report of an answer by this model.
+    pub(super) fn take(&mut self, usage: &Map<String, Value>, model: &str) {
+        if let Some(Value::Array(steps)) = usage.get("iterations") {
+            self.take_steps(steps, model);
+        }
         let details = usage
             .get("output_tokens_details")
             .and_then(Value::as_object);
@@ -44,6 +73,35 @@ impl Reported {
         set(|it| &mut it.reasoning, reasoning);
     }
 
+    /// The vendor's own counts leave out what it did beside: the steps that are no part of the
+    /// message, and those of other models.
+    fn take_steps(&mut self, steps: &[Value], model: &str) {
+        let mut own = Counts::default();
+        self.of_another_model = false;
+        for step in steps.iter().filter_map(Value::as_object) {
+            match step.get("model").and_then(Value::as_str) {
+                Some(other) if other != model => self.of_another_model = true,
+                _ => own.add(step),
+            }
+        }
+        self.steps = Some(own);
+    }
+
+    fn aside(&self) -> Aside {
+        let steps = self.steps.unwrap_or_default();
+        let beyond = |all: u64, told: u64| all.saturating_sub(told);
+        let read = beyond(steps.cache_read, self.cache_read);
+        let written = beyond(steps.cache_write, self.cache_write);
+        let fresh = beyond(steps.fresh, self.fresh);
+        Aside {
+            prompt: PromptTokens(fresh.saturating_add(read).saturating_add(written)),
+            cached_prompt: PromptTokens(read),
+            cache_write_prompt: PromptTokens(written),
+            completion: CompletionTokens(beyond(steps.completion, self.completion)),
+            of_another_model: self.of_another_model,
+        }
+    }
+
     /// The usage; `None` when nothing was reported. This protocol's count of tokens read leaves
     /// out those of the cache, read and written, which the domain's includes.
     pub(super) fn usage(&self) -> Option<Usage> {
@@ -54,6 +112,7 @@ impl Reported {
             cache_write_prompt: PromptTokens(self.cache_write),
             completion: CompletionTokens(self.completion),
             reasoning: CompletionTokens(self.reasoning.min(self.completion)),
+            aside: self.aside(),
         })
     }
 }

@@ -21,6 +21,7 @@ pub(super) fn read_usage(usage: &Map<String, Value>) -> Option<Usage> {
         cache_write_prompt: PromptTokens(0),
         completion: CompletionTokens(completion),
         reasoning: CompletionTokens(thoughts),
+        ..Usage::default()
     })
 }
 

@@ -56,6 +56,7 @@ pub(crate) fn read_usage(usage: Value) -> Option<Usage> {
         cache_write_prompt: PromptTokens(written.unwrap_or(0).min(prompt - cached)),
         completion: CompletionTokens(completion),
         reasoning: CompletionTokens(reasoning.unwrap_or(0).min(completion)),
+        ..Usage::default()
     })
 }
 

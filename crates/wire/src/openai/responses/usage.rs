@@ -25,6 +25,7 @@ pub(super) fn read_usage(usage: &Map<String, Value>) -> Option<Usage> {
         cache_write_prompt: PromptTokens(written.min(prompt - cached)),
         completion: CompletionTokens(completion),
         reasoning: CompletionTokens(reasoning.min(completion)),
+        ..Usage::default()
     })
 }
 
