@@ -1,9 +1,15 @@
 //! One sequence of tokens being read and continued.
 
+mod embedding;
+mod together;
+
+pub use embedding::Pooling;
+pub(crate) use embedding::normalised;
+
 use crate::cancel::Cancel;
 use crate::error::RequestError;
 use crate::forward::{Forward, Logits, Scratch, Sequence};
-use crate::kernels::{Panel, Team};
+use crate::kernels::Team;
 use crate::kv_cache::KvCache;
 use crate::model::Model;
 use crate::tokenizer::TokenId;
@@ -35,15 +41,6 @@ pub struct Session {
     scratch: Scratch,
     team: Arc<Team>,
     cancel: Cancel,
-}
-
-/// Which tokens' outputs make an embedding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pooling {
-    /// The mean of all.
-    Mean,
-    /// The last token's.
-    Last,
 }
 
 /// Tokens computed together while a prompt is read: enough that reading the weights costs little,
@@ -150,36 +147,6 @@ impl Session {
         self.logits.as_deref().unwrap_or(&[])
     }
 
-    /// What a text of these tokens is about, as a vector of length 1, (dim): the last layer's
-    /// outputs, of all tokens or of the last. The session is then the sequence of these tokens.
-    ///
-    /// # Errors
-    ///
-    /// As [`Session::prefill`], and [`RequestError::EmptyPrompt`].
-    pub fn embed(
-        &mut self,
-        tokens: &[TokenId],
-        pooling: Pooling,
-    ) -> Result<Vec<f32>, RequestError> {
-        if tokens.is_empty() {
-            return Err(RequestError::EmptyPrompt);
-        }
-        self.check(tokens, 0)?;
-        self.truncate(0);
-        let outputs = self.read(tokens, |block| match pooling {
-            Pooling::Mean => 0..block,
-            Pooling::Last => 0..0,
-        })?;
-        let dim = self.model.config.dim;
-        let mut sums = vec![0.0f64; dim];
-        for output in outputs.chunks_exact(dim) {
-            for (sum, x) in sums.iter_mut().zip(output) {
-                *sum += f64::from(*x);
-            }
-        }
-        Ok(normalised(&sums))
-    }
-
     /// Reads `tokens` and gives back the logits after each of them, (tokens, vocabulary).
     ///
     /// # Errors
@@ -240,62 +207,6 @@ impl Session {
         self.check(&prompt[kept..], kept)?;
         self.truncate(kept);
         Ok(kept)
-    }
-
-    /// Reads one token in each of several sequences of the same model, all together: the weights
-    /// are read from memory once for all of them. The first session's threads compute. Each
-    /// session's logits are there afterwards, the same as if it had read its token alone.
-    ///
-    /// # Errors
-    ///
-    /// As [`Session::prefill`], and then no session has read anything.
-    ///
-    /// # Panics
-    ///
-    /// Where there are not as many tokens as sessions, or the sessions are of several models.
-    pub fn decode_together(
-        sessions: &mut [&mut Self],
-        tokens: &[TokenId],
-    ) -> Result<(), RequestError> {
-        assert_eq!(sessions.len(), tokens.len(), "one token for each session");
-        let Some(first) = sessions.first() else {
-            return Ok(());
-        };
-        let (model, team) = (Arc::clone(&first.model), Arc::clone(&first.team));
-        for (session, token) in sessions.iter().zip(tokens) {
-            assert!(Arc::ptr_eq(&session.model, &model), "one model for all");
-            session.check(&[*token], session.tokens.len())?;
-            session.cancel.check()?;
-        }
-        let cancel = Cancel::new();
-        let forward = Forward {
-            model: &model,
-            team: &team,
-            cancel: &cancel,
-        };
-        let mut scratch = std::mem::take(&mut sessions[0].scratch);
-        let mut batch: Vec<Sequence<'_>> = sessions
-            .iter_mut()
-            .zip(tokens)
-            .map(|(session, token)| Sequence {
-                cache: &mut session.cache,
-                after: None,
-                tokens: std::slice::from_ref(token),
-                wanted: 0..1,
-            })
-            .collect();
-        let outputs = forward.run(&mut batch, &mut scratch)?;
-        let logits = forward.logits(&outputs, &mut scratch);
-        let outputs = outputs.chunks_exact(model.config.dim);
-        for (row, ((session, token), output)) in
-            sessions.iter_mut().zip(tokens).zip(outputs).enumerate()
-        {
-            session.tokens.push(*token);
-            session.last_output = Some(output.to_vec());
-            session.logits = Some(row_of(logits, row));
-        }
-        sessions[0].scratch = scratch;
-        Ok(())
     }
 
     /// Reads `tokens`, if there are any, and other sequences in the same step. Gives back the
@@ -429,18 +340,6 @@ impl Session {
         }
         rows
     }
-}
-
-/// The vector of length 1 in this direction.
-pub(crate) fn normalised(sums: &[f64]) -> Vec<f32> {
-    let length = sums.iter().map(|x| x * x).sum::<f64>().sqrt();
-    sums.iter().map(|x| (x / length) as f32).collect()
-}
-
-fn row_of(panel: &Panel, row: usize) -> Vec<f32> {
-    let mut to = vec![0.0; panel.width()];
-    panel.copy(row, 0, &mut to);
-    to
 }
 
 impl Model {

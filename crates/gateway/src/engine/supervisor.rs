@@ -1,6 +1,10 @@
 //! The worker as the rest of the program sees it: requests go in, what comes of them comes out,
 //! and a worker that ends is started again.
 
+mod call;
+
+pub(crate) use call::Call;
+
 use std::collections::HashMap;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -77,18 +81,6 @@ struct Line {
 struct Waiting {
     end: oneshot::Sender<End>,
     text: mpsc::Sender<Piece>,
-}
-
-/// A request in the worker. Dropping it withdraws the request.
-#[derive(Debug)]
-pub(crate) struct Call {
-    id: u64,
-    shared: Arc<Shared>,
-    text: mpsc::Receiver<Piece>,
-    /// Pieces that were fetched and that the worker was not told of.
-    untold: usize,
-    /// What came of it. An error stands for a worker that has ended.
-    pub(crate) end: oneshot::Receiver<End>,
 }
 
 impl Worker {
@@ -171,31 +163,6 @@ impl Drop for Worker {
         if let Some(supervisor) = self.supervisor.take() {
             // A supervisor that broke has told so; there is nothing left to do for it.
             let _ended = supervisor.join();
-        }
-    }
-}
-
-impl Call {
-    /// The next piece of text, if the request wants any. `None` at the text's end.
-    ///
-    /// # Cancel safety
-    /// Dropped midway, no piece is lost.
-    pub(crate) async fn next_piece(&mut self) -> Option<Piece> {
-        let piece = self.text.recv().await?;
-        self.untold += 1;
-        if self.untold >= WINDOW / 2 {
-            let fetched = ToWorker::Fetched(self.id, std::mem::take(&mut self.untold));
-            self.shared.lock().tell(fetched);
-        }
-        Some(piece)
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        let mut line = self.shared.lock();
-        if line.waiting.remove(&self.id).is_some() {
-            line.tell(ToWorker::Withdraw(self.id));
         }
     }
 }
