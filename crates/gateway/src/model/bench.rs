@@ -5,7 +5,10 @@
 //! continued together for 16 steps; *label requests*, 512 shared tokens that were read before, 40
 //! new ones and sixteen labels of two tokens. Beside them stands how fast
 //! the machine reads the same weights at that moment without using them, because decoding can't be
-//! faster than reading them once a token.
+//! faster than reading them once a token; and the time to a short request's *first token*, alone and
+//! while the engine reads a long prompt.
+
+mod first_token;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -13,9 +16,10 @@ use std::time::Instant;
 
 use anyhow::ensure;
 use clap::Args;
-use llama::{Instructions, LabelScorer, Model, Session};
+use llama::{Engine, EngineOptions, Instructions, LabelScorer, Model, Session};
 use serde_json::json;
 
+use self::first_token::{FirstToken, long_tokens};
 use super::ModelArgs;
 use crate::terminal::{figures, say};
 
@@ -74,6 +78,8 @@ struct Report {
     threads: usize,
     /// Of the weights that a token is multiplied by.
     weights_bytes: u64,
+    /// Tokens of the long prompt beside which a first token is waited for.
+    long_tokens: usize,
     repetitions: Vec<Repetition>,
 }
 
@@ -85,6 +91,7 @@ struct Repetition {
     label_requests: f64,
     /// 10^9 bytes of the weights that a token is multiplied by, read and not used.
     memory_gigabytes: f64,
+    first_token: FirstToken,
 }
 
 fn measure(
@@ -99,7 +106,13 @@ fn measure(
         "{}: its context of {context} tokens is too short for the bench, which needs {needed}",
         model.name()
     );
+    let options = EngineOptions {
+        threads,
+        ..EngineOptions::for_model(model)
+    };
     let mut bench = Bench {
+        engine: Engine::start(Arc::clone(model), options)?,
+        step_tokens: options.step_tokens.get(),
         session: Session::new(Arc::clone(model)).with_threads(threads),
         scorer: LabelScorer::new(Arc::clone(model)).with_threads(threads),
         random: Random(1),
@@ -114,6 +127,7 @@ fn measure(
         instructions: model.instructions().name(),
         threads: threads.get(),
         weights_bytes: model.read_weights(threads).1,
+        long_tokens: long_tokens(context),
         repetitions: (0..repetitions)
             .map(|_| bench.repetition())
             .collect::<anyhow::Result<_>>()?,
@@ -123,6 +137,8 @@ fn measure(
 struct Bench<'a> {
     model: &'a Model,
     threads: NonZeroUsize,
+    engine: Engine,
+    step_tokens: usize,
     session: Session,
     scorer: LabelScorer,
     random: Random,
@@ -131,16 +147,15 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn tokens(&mut self, count: usize) -> Vec<u32> {
-        let vocabulary = self.vocabulary;
-        let random = &mut self.random;
-        (0..count)
-            .map(|_| u32::try_from(random.next() % vocabulary).unwrap_or(0))
-            .collect()
+        self.random.tokens(count, self.vocabulary)
     }
 
     fn repetition(&mut self) -> anyhow::Result<Repetition> {
         let (prefill, decode) = self.prefill_and_decode()?;
+        let (random, vocabulary) = (&mut self.random, self.vocabulary);
+        let tokens = |count| random.tokens(count, vocabulary);
         Ok(Repetition {
+            first_token: first_token::measure((&self.engine, self.step_tokens), tokens)?,
             prefill,
             decode,
             batch8: self.batch8()?,
@@ -215,6 +230,13 @@ const COLUMNS: [(&str, Measurement); 5] = [
     ("memory_gigabytes", |r| r.memory_gigabytes),
 ];
 
+/// What is reported in milliseconds.
+const TIMES: [(&str, Measurement); 3] = [
+    ("first_token_ms", |r| r.first_token.alone_ms),
+    ("first_token_beside_long_ms", |r| r.first_token.beside_ms),
+    ("chunk_ms", |r| r.first_token.chunk_ms),
+];
+
 impl Report {
     fn sorted(&self, of: Measurement) -> Vec<f64> {
         let mut values: Vec<f64> = self.repetitions.iter().map(of).collect();
@@ -233,7 +255,8 @@ impl Report {
         fields.insert("instructions".into(), json!(self.instructions));
         fields.insert("threads".into(), json!(self.threads));
         fields.insert("weights_gigabytes".into(), json!(self.weights_gigabytes()));
-        for (name, of) in COLUMNS {
+        fields.insert("long_tokens".into(), json!(self.long_tokens));
+        for (name, of) in COLUMNS.into_iter().chain(TIMES) {
             let values = self.sorted(of);
             fields.insert(name.into(), json!(median(&values)));
             fields.insert(format!("{name}_all"), json!(values));
@@ -242,15 +265,8 @@ impl Report {
     }
 
     fn print(&self) {
-        let mut table = figures(&["a second", "median", "least", "most"]);
-        for (name, of) in COLUMNS {
-            let values = self.sorted(of);
-            let mut row = vec![name.to_owned()];
-            let shown = [median(&values), values[0], values[values.len() - 1]];
-            row.extend(shown.map(|value| format!("{value:.2}")));
-            table.add_row(row);
-        }
-        say(table);
+        self.print_table("a second", &COLUMNS);
+        self.print_table("milliseconds", &TIMES);
         let weights = self.weights_gigabytes();
         let bound = median(&self.sorted(|r| r.memory_gigabytes)) / weights;
         say(format!(
@@ -258,6 +274,26 @@ impl Report {
              {bound:.1} tokens a second",
             self.threads, self.instructions
         ));
+        let times = TIMES.map(|(_, of)| median(&self.sorted(of)));
+        let [alone, beside, chunk] = times;
+        say(format!(
+            "a short request's first token beside a prompt of {} tokens takes {beside:.0} ms; twice \
+             its time alone and one chunk are {:.0} ms",
+            self.long_tokens,
+            2.0 * alone + chunk
+        ));
+    }
+
+    fn print_table(&self, unit: &str, columns: &[(&str, Measurement)]) {
+        let mut table = figures(&[unit, "median", "least", "most"]);
+        for (name, of) in columns {
+            let values = self.sorted(*of);
+            let mut row = vec![(*name).to_owned()];
+            let shown = [median(&values), values[0], values[values.len() - 1]];
+            row.extend(shown.map(|value| format!("{value:.2}")));
+            table.add_row(row);
+        }
+        say(table);
     }
 }
 
@@ -269,6 +305,11 @@ fn median(sorted: &[f64]) -> f64 {
 struct Random(u64);
 
 impl Random {
+    fn tokens(&mut self, count: usize, vocabulary: u64) -> Vec<u32> {
+        let token = |_| u32::try_from(self.next() % vocabulary).unwrap_or(0);
+        (0..count).map(token).collect()
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -96,6 +96,9 @@ fn the_bench_reports_medians_and_all_values() {
         "batch8",
         "label_requests",
         "memory_gigabytes",
+        "first_token_ms",
+        "first_token_beside_long_ms",
+        "chunk_ms",
     ] {
         let all = report[format!("{name}_all")].as_array().unwrap();
         assert_eq!(all.len(), 3);
@@ -106,6 +109,8 @@ fn the_bench_reports_medians_and_all_values() {
         assert!(all[0].as_f64().unwrap() > 0.0);
     }
     assert_eq!(report["threads"], 2);
+    // As many as its context holds, but for one that is written.
+    assert_eq!(report["long_tokens"], 1023);
 }
 
 #[test]

@@ -113,6 +113,7 @@ fn hold_back_long(wants: &[Want], shares: &mut [usize], budget: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn read(tenant: usize, tokens: usize) -> Want {
         Want {
@@ -170,24 +171,53 @@ mod tests {
         assert_eq!(shares[9], 64);
     }
 
+    /// What each of some tenants has got after so many steps, where each always has as many
+    /// prompts to read, of as many tokens, as `wants` says.
+    fn got(wants: &[Vec<usize>], budget: usize, steps: usize) -> Vec<usize> {
+        let tenants = wants.len();
+        let mut turns = vec![Turn::default(); tenants];
+        let (mut begins, mut got) = (0, vec![0; tenants]);
+        for _ in 0..steps {
+            // As the scheduler does: the tenants in order, from the one whose turn it is.
+            let order: Vec<usize> = (0..tenants).map(|i| (begins + i) % tenants).collect();
+            let of = |(place, tenant): (usize, &usize)| {
+                let tokens = wants[*tenant].iter();
+                tokens.map(|it| read(place, *it)).collect::<Vec<Want>>()
+            };
+            let wants: Vec<Want> = order.iter().enumerate().flat_map(of).collect();
+            let (shares, next) = share(&wants, &mut turns, budget);
+            for (want, share) in wants.iter().zip(shares) {
+                got[order[want.tenant]] += share;
+            }
+            turns.rotate_left(next);
+            begins = order[next];
+        }
+        got
+    }
+
     #[test]
     fn more_tenants_than_tokens_take_turns() {
-        const TENANTS: usize = 5;
-        let mut turns = vec![Turn::default(); TENANTS];
-        let mut first = 0;
-        let mut got = [0; TENANTS];
-        for _ in 0..100 {
-            // As the scheduler does: the tenants in order, from the one whose turn it is.
-            turns.rotate_left(first);
-            let wants: Vec<Want> = (0..TENANTS).map(|tenant| read(tenant, 50)).collect();
-            let (shares, next) = share(&wants, &mut turns, 3);
-            got.rotate_left(first);
-            for (got, share) in got.iter_mut().zip(shares) {
-                *got += share;
-            }
-            first = next;
-        }
+        let got = got(&vec![vec![50]; 5], 3, 100);
         let (least, most) = (got.iter().min().unwrap(), got.iter().max().unwrap());
         assert!(most - least <= 1, "{got:?}");
+    }
+
+    proptest! {
+        /// Whoever always has as much to read as a step holds gets as much as any other such
+        /// tenant, but for one turn, and nobody gets more, however many prompts who has.
+        #[test]
+        fn tenants_get_the_same_over_time(
+            wants in prop::collection::vec(prop::collection::vec(1_usize..128, 1..20), 1..9),
+            steps in 1_usize..200,
+        ) {
+            const BUDGET: usize = 128;
+            let got = got(&wants, BUDGET, steps);
+            let busy = |tenant: &usize| wants[*tenant].iter().sum::<usize>() >= BUDGET;
+            let turn = BUDGET.div_ceil(wants.len());
+            let most = got.iter().max().unwrap();
+            for tenant in (0..wants.len()).filter(busy) {
+                prop_assert!(got[tenant] + turn >= *most, "{got:?} of {wants:?}");
+            }
+        }
     }
 }
