@@ -14,7 +14,7 @@ use std::sync::Arc;
 use domain::{Completion, Picodollars, Prompt, TierName};
 use ledger::{
     Basis, Counterfactual, JobId, JobItem, LedgerError, NewAudit, NewRecord,
-    Outcome as LedgerOutcome, RequestId, Timestamp, Verdict,
+    Outcome as LedgerOutcome, PassedOn, RequestId, Timestamp, Verdict,
 };
 use routing::cascade::{Decision, Outcome, Rule, Rung, Step};
 use routing::evidence::Evidence;
@@ -27,6 +27,7 @@ use crate::audit::choice::Choice;
 use crate::batch::result::ResultLine;
 use crate::certificate::Extent;
 use crate::clock;
+use crate::deferral::Heard;
 use crate::ready::{ReadyTask, Rules, decide};
 use crate::records::content::{Decided, text_of};
 use crate::tenant::Tenant;
@@ -147,7 +148,9 @@ pub(crate) async fn answer(
         };
         let came = ask(app, (task, rules), request, rung, live).await;
         let broke_off = came.result.is_err() && live.is_some_and(Live::has_begun);
-        outcomes.push(outcome_of(&came, rules.extent));
+        let so_far = (rung, request, &asked[..]);
+        let sure = |answer: &TierAnswer| confidence(answer, task, rules, so_far);
+        outcomes.push(outcome_of(&came, sure));
         asked.push((rung, came));
         if broke_off {
             // Another tier's text can't follow the part that the reader has seen.
@@ -181,7 +184,9 @@ pub(crate) async fn answer(
         vectors: None,
     };
     let audit = answered.audit((task, rules), request, (choice, at));
+    let passed_on = answered.passed_on(task, rules);
     let books = Books {
+        passed_on,
         kept,
         audit,
         ..Books::of(bill, at)
@@ -235,18 +240,48 @@ async fn ask(
     app.tiers[tier].ask(question).await
 }
 
-fn outcome_of(asked: &Asked, extent: Extent) -> Outcome {
-    let confidence = |evidence| extent.confidence(evidence);
-    match &asked.result {
+/// What came of asking a tier, whose answer is so sure.
+fn outcome_of(came: &Asked, confidence: impl Fn(&TierAnswer) -> Option<f64>) -> Outcome {
+    match &came.result {
         Ok(answer) => Outcome::Answered {
             label: answer.label,
-            confidence: answer.evidence.as_ref().map(confidence),
+            confidence: confidence(answer),
         },
         Err(failure) => Outcome::Failed {
             reason: failure.reason.clone(),
             retryable: failure.retryable,
         },
     }
+}
+
+/// How sure an answer is, after those of other tiers; `None` where it brings no evidence.
+fn confidence(
+    answer: &TierAnswer,
+    task: &ReadyTask,
+    rules: &Rules,
+    (rung, request, earlier): (usize, &Request, &[(usize, Asked)]),
+) -> Option<f64> {
+    let rungs = rules.cascade.rungs();
+    let text = answer.completion.text();
+    let said = Heard {
+        tier: &rungs[rung].tier,
+        evidence: answer.evidence.as_ref()?,
+        text: &text,
+    };
+    let earlier = earlier.iter().filter_map(|(rung, asked)| {
+        Some(Heard {
+            tier: &rungs[*rung].tier,
+            evidence: asked.result.as_ref().ok()?.evidence.as_ref()?,
+            text: "",
+        })
+    });
+    let ranking = rules.ranking(task.task.kind);
+    // The source is only looked into for what free text says.
+    let source = match (ranking.has_head(said.tier), &task.task.labels) {
+        (true, None) => text_of(task, &request.prompt),
+        _ => String::new(),
+    };
+    Some(ranking.confidence(&source, said, &earlier.collect::<Vec<_>>()))
 }
 
 /// Picks the answer that the decision names with its evidence, and adds up what all attempts cost.
@@ -312,6 +347,8 @@ struct Books {
     kept: Option<NewRecord>,
     /// The audit, where the answer was chosen for one.
     audit: Option<NewAudit>,
+    /// What the certificate's monitor shall hear of a request that was passed on.
+    passed_on: Option<PassedOn>,
 }
 
 impl Books {
@@ -322,6 +359,7 @@ impl Books {
             bill,
             kept: None,
             audit: None,
+            passed_on: None,
         }
     }
 }
@@ -366,6 +404,7 @@ async fn record(
         item: request.item,
         record: books.kept,
         audit: books.audit,
+        passed_on: books.passed_on,
     };
     let is_audited = outcome.audit.is_some();
     let recorded = app.ledger.record(outcome).await?;
@@ -409,6 +448,21 @@ impl Answered {
             None => canonical(task.task.kind, &completion.text()),
         };
         watch.audit((chosen, &self.decision), &answer, (text(), at))
+    }
+
+    /// What the certificate's monitor shall hear of a request that was passed on.
+    fn passed_on(&self, task: &ReadyTask, rules: &Rules) -> Option<PassedOn> {
+        let label = match &self.end {
+            End::Accepted { completion, .. } => {
+                let is_label = task.task.labels.is_some();
+                is_label.then(|| completion.text())
+            }
+            End::Review { .. } => None,
+            // Nothing was answered, and so nothing was decided.
+            End::Failed { .. } => return None,
+        };
+        let watch = rules.watch.as_ref()?;
+        watch.passed_on(&self.decision, label.as_deref())
     }
 
     /// Each rung's decision as it is stored and shown.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::app::ledger_file;
 use crate::audit::estimate::{Estimate, estimate};
-use crate::audit::watch::{Picture, picture};
+use crate::audit::watch::{MissedPicture, Picture, picture};
 use crate::certificate::{self, Circumstances, Extent, Reference, Standing};
 use crate::cli::ConfigArgs;
 use crate::clock::date_of;
@@ -153,6 +153,19 @@ impl Watched {
     /// Why it was revoked, if it was.
     fn why(&self) -> Option<String> {
         let at = self.monitored.revoked_at?;
+        let mut missed = self.picture.missed.iter();
+        if let Some(label) = missed.find(|it| it.e_value >= 1.0 / it.goal.delta()) {
+            return Some(format!(
+                "on {} the evidence against at most {} of {} missed reached {:.0}, after {} of \
+                 them were seen and {} found missed",
+                date_of(at),
+                percent(label.goal.alpha()),
+                label.label,
+                1.0 / label.goal.delta(),
+                label.seen,
+                label.missed,
+            ));
+        }
         Some(format!(
             "on {} the evidence against at most {} wrong reached {:.0}, after {} audits with {} \
              wrong",
@@ -181,11 +194,23 @@ impl Watched {
             "e_value": self.picture.e_value,
             "revokes_at": self.revokes_at(),
             "risk": risk,
+            "missed": self.picture.missed.iter().map(missed_json).collect::<Vec<_>>(),
             "cost_usd": self.tally.cost.to_usd(),
             "revoked_at": self.monitored.revoked_at.map(moment),
             "why": self.why(),
         })
     }
+}
+
+fn missed_json(missed: &MissedPicture) -> Value {
+    json!({
+        "label": missed.label,
+        "max_missed": missed.goal.alpha(),
+        "seen": missed.seen,
+        "missed": missed.missed,
+        "e_value": missed.e_value,
+        "revokes_at": 1.0 / missed.goal.delta(),
+    })
 }
 
 impl Report {
@@ -256,6 +281,18 @@ fn tell(reports: &[Report]) {
         ));
         match &report.watched {
             Some(watched) => {
+                for missed in &watched.picture.missed {
+                    let MissedPicture { label, goal, .. } = missed;
+                    say(format_args!(
+                        "  of {label}: {} seen, {} missed; allowed are {}, the e-value is {:.2} \
+                         and revokes at {:.0}",
+                        missed.seen,
+                        missed.missed,
+                        percent(goal.alpha()),
+                        missed.e_value,
+                        1.0 / goal.delta(),
+                    ));
+                }
                 if let Some(why) = watched.why() {
                     say(format_args!("  {why}"));
                 }

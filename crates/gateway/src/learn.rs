@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use domain::{Labels, TierKind, TierName};
+use domain::{LabelProbabilities, Labels, TierKind, TierName};
 use routing::cascade::Rule;
 use routing::folds::{Folds, out_of_fold};
 use routing::student::{Example, Student, StudentOptions, TrainError};
@@ -52,7 +52,7 @@ impl Learned {
 }
 
 /// A labelled text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Labelled {
     pub(crate) text: String,
     /// The index of its right label.
@@ -216,9 +216,7 @@ fn student_scores(
     options: &StudentOptions,
     left: &[usize],
 ) -> anyhow::Result<Scores> {
-    let classes: Vec<usize> = records.iter().map(|record| record.label).collect();
-    let folds = Folds::stratified(&classes, FOLDS, FOLDS_SEED)?;
-    let predictions = out_of_fold(labels, examples, options, &folds)?;
+    let predictions = predictions(labels, records, examples, options)?;
     let score = |&index: &usize| {
         let (top, confidence) = predictions[index].top();
         Some(Scored {
@@ -229,24 +227,35 @@ fn student_scores(
     Ok(left.iter().map(score).collect())
 }
 
-/// What students make of a task's own records that they did not learn from, each of those that
-/// learn from the others; for an expectation of how sure and how good the task's student is.
+/// What students make of records that they did not learn from, each of those that learn from the
+/// others.
+fn predictions(
+    labels: &Labels,
+    records: &[Labelled],
+    examples: &[Example<'_>],
+    options: &StudentOptions,
+) -> anyhow::Result<Vec<LabelProbabilities>> {
+    let classes: Vec<usize> = records.iter().map(|record| record.label).collect();
+    let folds = Folds::stratified(&classes, FOLDS, FOLDS_SEED)?;
+    Ok(out_of_fold(labels, examples, options, &folds)?)
+}
+
+/// The same of a task's own records; for an expectation of how sure and how good the task's
+/// student is.
 ///
 /// # Errors
 /// When the records can't be read or are too few.
-pub(crate) fn held_out(task: &TaskConfig) -> anyhow::Result<Vec<Scored>> {
+pub(crate) fn held_out(task: &TaskConfig) -> anyhow::Result<Vec<LabelProbabilities>> {
     let (Some(source), Some(labels)) = (&task.records, &task.task.labels) else {
         return Ok(Vec::new());
     };
     let name = &task.task.name;
     let records = read(source, labels).with_context(|| format!("tasks.{name}.records"))?;
-    let all: Vec<usize> = (0..records.len()).collect();
     let examples = examples(&records);
-    let scores = computed(task, &records, || {
+    computed(task, &records, || {
         let options = StudentOptions::default().chosen_for(labels, &examples)?;
-        student_scores(labels, &records, &examples, &options, &all)
-    })?;
-    Ok(scores.into_iter().flatten().collect())
+        predictions(labels, &records, &examples, &options)
+    })
 }
 
 async fn local_scores(

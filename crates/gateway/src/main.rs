@@ -16,6 +16,7 @@ mod certificates;
 mod cli;
 mod clock;
 mod config;
+mod deferral;
 mod demo;
 mod engine;
 mod eval;

@@ -39,6 +39,8 @@ pub(crate) struct ReadyTask {
     pub(crate) frontier: Option<TierName>,
     /// For how many days texts and answers are kept; `None` where they are not.
     pub(crate) keep_days: Option<u16>,
+    /// Whether a local tier is asked about its own answers in free text.
+    pub(crate) self_check: bool,
 }
 
 impl ReadyTask {
@@ -64,6 +66,7 @@ impl ReadyTask {
             generation: generation(task),
             frontier: task.task.tiers.iter().rfind(is_frontier).cloned(),
             keep_days: task.keep_days,
+            self_check: task.self_check,
             task: task.task.clone(),
         }
     }
@@ -78,6 +81,7 @@ impl ReadyTask {
             generation: generation(task),
             frontier: None,
             keep_days: None,
+            self_check: task.self_check,
             task: task.task.clone(),
         }
     }
@@ -94,6 +98,7 @@ impl ReadyTask {
             generation: Generation::new(CompletionTokens(DIRECT_COMPLETION_TOKENS)),
             frontier: None,
             keep_days: None,
+            self_check: false,
             task: Task {
                 name,
                 kind: TaskKind::Chat,

@@ -143,6 +143,7 @@ async fn book(ledger: &Ledger, job: JobId, ordinal: u64, at: Timestamp) -> Durat
         }),
         record: None,
         audit: None,
+        passed_on: None,
     };
     ledger.record(outcome).await.unwrap();
     waited

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use crate::decisions::{self, UnpaidAttempt};
 use crate::error::{Fault, LedgerError};
 use crate::ids::{RequestId, RunId, Timestamp};
-use crate::monitors::{self, Advance, Finding, Monitored};
+use crate::monitors::{self, Advance, Finding, Monitored, Observed};
 use crate::report::name;
 use crate::resolutions::{self, Resolution};
 use crate::runs;
@@ -295,7 +295,12 @@ fn answered(
     };
     let end = params![request.0, reference, finding.wrong, at.unix_ms()];
     books.execute(END, end)?;
-    monitors::advance(books, &audit.certificate, (finding, advance), at).map(Some)
+    let observed = Observed::Audit {
+        finding,
+        answer: audit.answer,
+        reference: reference.to_owned(),
+    };
+    monitors::advance(books, &audit.certificate, (&observed, advance), at).map(Some)
 }
 
 /// Gives up what waits and was to be deleted by a moment.

@@ -9,6 +9,7 @@ use crate::error::{Fault, LedgerError, contradiction, count_to_sql};
 use crate::holds::{self, NewHold};
 use crate::ids::{AttemptId, RequestId, Timestamp};
 use crate::items::{self, JobItem};
+use crate::monitors::{self, PassedOn};
 use crate::records::{self, NewRecord};
 use crate::resolutions::{self, End, Resolution};
 use crate::total::Total;
@@ -51,6 +52,8 @@ pub struct Outcome {
     pub record: Option<NewRecord>,
     /// Its audit, where its answer was chosen for one.
     pub audit: Option<NewAudit>,
+    /// What the monitor of its certificate shall hear of it, where no threshold let it be kept.
+    pub passed_on: Option<PassedOn>,
 }
 
 /// Why a request was answered as it was.
@@ -164,7 +167,7 @@ pub(crate) fn record(books: &Books<'_>, outcome: &Outcome) -> Result<Recorded, F
     for unpaid in &outcome.unpaid {
         book_unpaid(books, of(outcome), unpaid)?;
     }
-    decide(books, outcome)?;
+    let is_new = decide(books, outcome)?;
     if let Some(item) = &outcome.item {
         items::write(books, item, &outcome.request, outcome.at)?;
     }
@@ -173,6 +176,9 @@ pub(crate) fn record(books: &Books<'_>, outcome: &Outcome) -> Result<Recorded, F
     }
     if let Some(audit) = &outcome.audit {
         audits::choose(books, audit, of(outcome))?;
+    }
+    if let Some(passed) = outcome.passed_on.as_ref().filter(|_| is_new) {
+        monitors::passed_on(books, passed, outcome.at)?;
     }
     let costs: Vec<i64> = books.query_all(COSTS, [&outcome.request.0], |row| row.get(0))?;
     Ok(Recorded {
@@ -246,7 +252,8 @@ struct DecisionRow {
     basis: Option<String>,
 }
 
-fn decide(books: &Books<'_>, outcome: &Outcome) -> Result<(), Fault> {
+/// Whether it is not the same decision again.
+fn decide(books: &Books<'_>, outcome: &Outcome) -> Result<bool, Fault> {
     let asked = to_row(outcome)?;
     let request = &outcome.request;
     let booked = books.execute(
@@ -270,11 +277,11 @@ fn decide(books: &Books<'_>, outcome: &Outcome) -> Result<(), Fault> {
     match booked {
         Err(rusqlite::Error::SqliteFailure(error, _))
             if error.extended_code == SQLITE_CONSTRAINT_PRIMARYKEY => {}
-        booked => return Ok(booked.map(|_| ())?),
+        booked => return Ok(booked.map(|_| true)?),
     }
     let earlier = books.query_row(EARLIER, [&request.0], read_row)?;
     if earlier == asked {
-        return Ok(());
+        return Ok(false);
     }
     let name = |row: &DecisionRow| match &row.tier {
         Some(tier) => format!("{} by tier `{tier}`", row.verdict),

@@ -57,7 +57,7 @@ pub use items::{ItemCounts, ItemStatus, JobItem, JobResults, StoredItem};
 pub use jobs::{JobSpec, OpenedJob};
 pub use keeping::{Kept, KeptKind, KeptPage};
 pub use lessons::Lesson;
-pub use monitors::{Advance, Advanced, Finding, Monitored, NewMonitor};
+pub use monitors::{Advance, Advanced, Finding, Monitored, NewMonitor, Observed, PassedOn};
 pub use ordinals::Ordinals;
 pub use reader::Reader;
 pub use records::{

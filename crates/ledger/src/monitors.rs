@@ -66,6 +66,40 @@ pub struct Finding {
     pub wrong: bool,
 }
 
+/// What a monitor is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observed {
+    /// What an audit has shown.
+    Audit {
+        /// Its finding.
+        finding: Finding,
+        /// The answer that was audited.
+        answer: String,
+        /// The auditor's.
+        reference: String,
+    },
+    /// A request that no threshold let be kept; whoever had the last word answered this.
+    PassedOn {
+        /// That answer.
+        answer: String,
+        /// The lowest probability with which a kept answer could be chosen to be audited.
+        probability_min: f64,
+    },
+}
+
+/// A request that was passed on, which its certificate's monitor shall hear of.
+#[derive(Clone, Debug)]
+pub struct PassedOn {
+    /// The certificate by which it was passed on.
+    pub certificate: String,
+    /// What whoever had the last word answered.
+    pub answer: String,
+    /// The lowest probability with which a kept answer could be chosen to be audited.
+    pub probability_min: f64,
+    /// What makes the monitor's next state.
+    pub advance: Advance,
+}
+
 /// The next state of a monitor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advanced {
@@ -75,17 +109,17 @@ pub struct Advanced {
     pub revoked: bool,
 }
 
-/// Makes the next state of the last one and an audit's finding, or says what is wrong with it. It
-/// may be called more than once for one audit, and must give the same each time.
+/// Makes the next state of the last one and what was observed, or says what is wrong with it. It
+/// may be called more than once for one observation, and must give the same each time.
 #[derive(Clone)]
 pub struct Advance(Arc<Rule>);
 
-type Rule = dyn Fn(&str, Finding) -> Result<Advanced, String> + Send + Sync;
+type Rule = dyn Fn(&str, &Observed) -> Result<Advanced, String> + Send + Sync;
 
 impl Advance {
     /// By this rule.
     pub fn new(
-        rule: impl Fn(&str, Finding) -> Result<Advanced, String> + Send + Sync + 'static,
+        rule: impl Fn(&str, &Observed) -> Result<Advanced, String> + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(rule))
     }
@@ -110,15 +144,27 @@ pub(crate) fn open(books: &Books<'_>, new: &NewMonitor, at: Timestamp) -> Result
     Ok(books.query_row(ONE, [certificate], read)?)
 }
 
-/// Takes an audit's finding in and gives back the monitor as it then stands.
+/// Lets a certificate's monitor, if it has one, know of a request that was passed on.
+pub(crate) fn passed_on(books: &Books<'_>, passed: &PassedOn, at: Timestamp) -> Result<(), Fault> {
+    if one(books.connection, &passed.certificate)?.is_some() {
+        let observed = Observed::PassedOn {
+            answer: passed.answer.clone(),
+            probability_min: passed.probability_min,
+        };
+        advance(books, &passed.certificate, (&observed, &passed.advance), at)?;
+    }
+    Ok(())
+}
+
+/// Takes in what was observed and gives back the monitor as it then stands.
 pub(crate) fn advance(
     books: &Books<'_>,
     certificate: &str,
-    (finding, Advance(rule)): (Finding, &Advance),
+    (observed, Advance(rule)): (&Observed, &Advance),
     at: Timestamp,
 ) -> Result<Monitored, Fault> {
     let monitored = books.query_row(ONE, [certificate], read)?;
-    let next = rule(&monitored.state, finding).map_err(|fault| {
+    let next = rule(&monitored.state, observed).map_err(|fault| {
         Fault::Answer(LedgerError::Invalid(format!(
             "the monitor of certificate {certificate}: {fault}"
         )))

@@ -12,8 +12,10 @@ pub enum Rule {
     Threshold(f64),
     /// Always: the last word.
     Always,
-    /// Never, because no threshold meets the task's target; so the tier is not even asked. (To
-    /// ask it all the same, for a suggestion to the reviewer, take a threshold of infinity.)
+    /// Never; but it is asked, because what it says is evidence for or against the answers of
+    /// tiers behind it.
+    Heard,
+    /// Never, because no threshold meets the task's target; so the tier is not even asked.
     Never,
 }
 
@@ -239,7 +241,7 @@ fn turn<'a>(
             let accepted = match rung.rule {
                 Rule::Always => true,
                 Rule::Threshold(threshold) => confidence.is_some_and(|c| c >= threshold),
-                Rule::Never => false,
+                Rule::Heard | Rule::Never => false,
             };
             if accepted {
                 Turn::Accepted { label, confidence }

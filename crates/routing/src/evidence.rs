@@ -36,6 +36,8 @@ pub struct TokenLogProbabilities {
     in_order: Vec<f64>,
     /// Ascending; (n_tokens).
     sorted: Vec<f64>,
+    /// The probability that the model gives its own answer of being right.
+    self_check: Option<f64>,
 }
 
 /// Why numbers are no log-probabilities of a text.
@@ -79,10 +81,25 @@ impl TokenLogProbabilities {
             mean,
             in_order,
             sorted,
+            self_check: None,
         }
     }
 
-    /// What was known when so many tokens were written; all of it where there are no more.
+    /// The same with the probability, 0 to 1, that the model gives its answer of being right when
+    /// it is asked; `None` where it was not.
+    #[must_use]
+    pub fn with_self_check(self, self_check: Option<f64>) -> Self {
+        Self { self_check, ..self }
+    }
+
+    /// The probability that the model gives its own answer of being right, where it was asked.
+    #[must_use]
+    pub fn self_check(&self) -> Option<f64> {
+        self.self_check
+    }
+
+    /// What was known when so many tokens were written, nothing of a self-check; the whole text's
+    /// tokens where there are no more.
     ///
     /// # Panics
     /// When `tokens` is zero.

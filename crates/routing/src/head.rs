@@ -42,10 +42,45 @@ impl Head {
     /// # Errors
     /// When there are too few records or their evidence is not of one shape.
     pub fn fit(records: &[Observation], ridge: f64) -> Result<Self, HeadError> {
-        const STEPS: usize = 25;
         if records.len() < RECORDS_MIN {
             return Err(HeadError::TooFew(records.len()));
         }
+        Self::fit_but(records, ridge, &[])
+    }
+
+    /// The same among those heads in which more of the evidence marked so never makes an answer
+    /// less likely to be right: of what chance would have count the other way round, nothing is
+    /// counted. Whoever judges it by folds of 200 records may give a fifth fewer.
+    ///
+    /// # Errors
+    /// As [`Head::fit`].
+    pub fn fit_rising(
+        records: &[Observation],
+        ridge: f64,
+        rising: &[bool],
+    ) -> Result<Self, HeadError> {
+        if records.len() * 5 < RECORDS_MIN * 4 {
+            return Err(HeadError::TooFew(records.len()));
+        }
+        let mut left_out = Vec::new();
+        loop {
+            let head = Self::fit_but(records, ridge, &left_out)?;
+            let falls = |&at: &usize| head.weights[at + 1] < 0.0 && !left_out.contains(&at);
+            let marked = (0..rising.len()).filter(|&at| rising[at]);
+            // One at a time: what stands in for another may count the right way without it.
+            let worst = marked
+                .filter(falls)
+                .min_by(|&a, &b| head.weights[a + 1].total_cmp(&head.weights[b + 1]));
+            match worst {
+                Some(worst) => left_out.push(worst),
+                None => return Ok(head),
+            }
+        }
+    }
+
+    /// The head without what is left out.
+    fn fit_but(records: &[Observation], ridge: f64, left_out: &[usize]) -> Result<Self, HeadError> {
+        const STEPS: usize = 25;
         let n = records[0].evidence.len();
         let sound =
             |r: &Observation| r.evidence.len() == n && r.evidence.iter().all(|x| x.is_finite());
@@ -56,7 +91,7 @@ impl Head {
             weights: vec![0.0; n + 1],
         };
         for _ in 0..STEPS {
-            let step = head.newton_step(records, ridge);
+            let step = head.newton_step(records, ridge, left_out);
             // A bounded step keeps Newton's method from leaping where the data are separable.
             let longest = step.iter().fold(0.0_f64, |a, x| a.max(x.abs()));
             let scale = if longest > 2.0 { 2.0 / longest } else { 1.0 };
@@ -71,6 +106,20 @@ impl Head {
         Ok(head)
     }
 
+    /// What is to be kept of it: the constant and the weight of each piece of evidence;
+    /// (1 + n_features).
+    #[must_use]
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    /// The head with these weights; `None` of none, or where one is no finite number.
+    #[must_use]
+    pub fn from_weights(weights: Vec<f64>) -> Option<Self> {
+        let sound = !weights.is_empty() && weights.iter().all(|weight| weight.is_finite());
+        sound.then_some(Self { weights })
+    }
+
     /// The probability that the answer is right.
     #[must_use]
     pub fn probability(&self, evidence: &[f64]) -> f64 {
@@ -82,7 +131,7 @@ impl Head {
         1.0 / (1.0 + exp(-(self.weights[0] + sum)))
     }
 
-    fn newton_step(&self, records: &[Observation], ridge: f64) -> Vec<f64> {
+    fn newton_step(&self, records: &[Observation], ridge: f64, left_out: &[usize]) -> Vec<f64> {
         let n = self.weights.len();
         let mut curvature = vec![vec![0.0; n]; n];
         let mut slope = vec![0.0; n];
@@ -102,6 +151,12 @@ impl Head {
             let hold = if i == 0 { 1e-3 } else { ridge };
             curvature[i][i] += hold;
             slope[i] -= hold * self.weights[i];
+        }
+        for i in left_out.iter().map(|at| at + 1) {
+            curvature.iter_mut().for_each(|row| row[i] = 0.0);
+            curvature[i].fill(0.0);
+            curvature[i][i] = 1.0;
+            slope[i] = 0.0;
         }
         solve(curvature, slope)
     }
@@ -178,12 +233,23 @@ mod tests {
         assert!(head.probability(&[0.9, 0.0]) > 0.95);
     }
 
+    #[test]
+    fn what_should_rise_never_falls() {
+        let records = observations(2_000, 1, |x| 0.5 - 2.0 * x[0] + x[1]);
+        assert!(Head::fit(&records, 1.0).unwrap().weights()[1] < -1.5);
+        let head = Head::fit_rising(&records, 1.0, &[true, true]).unwrap();
+        assert_eq!(head.weights()[1], 0.0);
+        assert!(head.weights()[2] > 0.5, "{head:?}");
+        let free = Head::fit_rising(&records, 1.0, &[false, false]).unwrap();
+        assert_eq!(free, Head::fit(&records, 1.0).unwrap());
+    }
+
     proptest! {
         #[test]
         fn the_slope_vanishes_where_it_ends(seed: u64, ridge in 0.1_f64..10.0) {
             let records = observations(250, seed, |x| x[0]);
             let head = Head::fit(&records, ridge).unwrap();
-            let step = head.newton_step(&records, ridge);
+            let step = head.newton_step(&records, ridge, &[]);
             prop_assert!(step.iter().all(|x| x.abs() < 1e-6));
         }
     }

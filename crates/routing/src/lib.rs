@@ -2,7 +2,7 @@
 //!
 //! The story stands in [`cascade`]: tiers in order, each answer accepted, escalated or given to a
 //! person. [`student`] is the tier that learns from a task's own labels, [`evidence`] turns what
-//! an answer brings into one confidence, [`agreement`] says whether two free texts say the same,
+//! an answer brings into one confidence, [`deferral`] into how likely it is right, [`agreement`] says whether two free texts say the same,
 //! [`threshold`] finds from held-out records where to accept, [`folds`] keeps training and fitting
 //! apart, [`evaluation`] says how good it is, and [`paired`] whether it is as good as another.
 //!
@@ -16,6 +16,8 @@ pub mod agreement;
 pub mod binomial;
 pub mod cascade;
 pub mod certificate;
+pub mod checks;
+pub mod deferral;
 pub mod elementary;
 pub mod evaluation;
 pub mod evidence;

@@ -7,7 +7,6 @@ use wire::embedding::{EmbeddingRequest, Embeddings};
 
 use super::{Answered, Booked, Books, End, conclude, outcome_of, record};
 use crate::app::App;
-use crate::certificate::Extent;
 use crate::clock;
 use crate::ready::{ReadyTask, decide};
 use crate::tenant::Tenant;
@@ -51,7 +50,7 @@ pub(crate) async fn embed(
         };
         let came = app.tiers[tier].embed(question).await;
         let (in_the_books, kept) = parted(came);
-        decision = decide(cascade, &[outcome_of(&in_the_books, Extent::Whole)]);
+        decision = decide(cascade, &[outcome_of(&in_the_books, |_| None)]);
         asked.push((rung, in_the_books));
         vectors = kept;
     }

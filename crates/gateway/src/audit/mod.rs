@@ -6,6 +6,7 @@
 
 pub(crate) mod choice;
 pub(crate) mod estimate;
+mod state;
 pub(crate) mod watch;
 pub(crate) mod work;
 

@@ -4,27 +4,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use domain::{TaskName, TierName, Zone};
-use ledger::{Advance, Advanced, Finding, Monitored, NewAudit, NewMonitor, RequestId, Timestamp};
+use ledger::{
+    Advance, Advanced, Monitored, NewAudit, NewMonitor, Observed, PassedOn, RequestId, Timestamp,
+};
 use routing::cascade::{Decision, Rule, Turn};
-use routing::certificate::Goal;
-use routing::monitor::{Audit, Monitor, MonitorState};
-use serde::{Deserialize, Serialize};
+use routing::certificate::{Goal, GoalError, Risk};
+use routing::monitor::{Monitor, MonitorError, MonitorState};
 
 use super::choice::{Choice, Lot};
+use super::state::State;
 use crate::certificate::{self, Certificate, Reference};
 use crate::config::{Config, TaskConfig};
 
 const MS_PER_DAY: i64 = 24 * 60 * 60 * 1_000;
-/// Raised when the meaning of the state changes.
-const VERSION: u32 = 1;
 
-/// How a task's certificate is watched.
+/// How a task's certificate is watched: what is kept, and each label that must not be missed.
 #[derive(Debug)]
 pub(crate) struct Watch {
     /// The certificate: SHA-256 of what it claims.
     pub(crate) certificate: String,
     task: TaskName,
+    /// What the kept answers may be.
     goal: Goal,
+    /// Whether that is a share of them or of all documents.
+    risk: Risk,
+    /// What may be missed of labels, by their names.
+    missed: Vec<(String, Goal)>,
+    /// The tier whose answer is right by definition, where it is one.
+    reference: Option<TierName>,
     lot: Lot,
     /// Who is asked again, and where that stands; `None` for a person.
     auditor: Option<(TierName, Zone)>,
@@ -34,7 +41,7 @@ pub(crate) struct Watch {
 }
 
 /// What is known about a certificate so far.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Picture {
     /// What the certificate promises.
     pub(crate) goal: Goal,
@@ -43,20 +50,22 @@ pub(crate) struct Picture {
     /// The evidence that the risk is above what is allowed: 1 says nothing, 1/δ revokes.
     pub(crate) e_value: f64,
     pub(crate) revoked: bool,
+    /// The same of each label that must not be missed.
+    pub(crate) missed: Vec<MissedPicture>,
 }
 
-/// The monitor's state in the ledger.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StateJson {
-    version: u32,
-    /// What the certificate promises, so that an audit needs nothing but this state.
-    alpha: f64,
-    delta: f64,
-    audits: u64,
-    wrong: u64,
-    stakes: Vec<f64>,
-    revoked: bool,
+/// What is known of a label that must not be missed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct MissedPicture {
+    pub(crate) label: String,
+    /// What may be missed of it.
+    pub(crate) goal: Goal,
+    /// Its documents that were seen: audited, or passed on.
+    pub(crate) seen: u64,
+    /// Of these, found to be kept as something else.
+    pub(crate) missed: u64,
+    /// The evidence that more is missed than is allowed.
+    pub(crate) e_value: f64,
 }
 
 impl Watch {
@@ -83,10 +92,21 @@ impl Watch {
             (None, Reference::Gold) => None,
         };
         let zone = |by: &TierName| Some((by.clone(), config.tiers.get(by)?.kind().zone()));
+        // All of it together may be revoked without cause with the certificate's own probability.
+        let goal = certificate.goal.split(1 + certificate.max_missed.len());
+        let missed = certificate.max_missed.iter();
+        let missed =
+            missed.map(|(label, share)| Ok((label.clone(), Goal::new(*share, goal.delta())?)));
         Ok(Some(Self {
             certificate: certificate::id(certificate),
             task: name.clone(),
-            goal: certificate.goal,
+            goal,
+            risk: certificate.risk,
+            missed: missed.collect::<Result<_, GoalError>>()?,
+            reference: match &certificate.reference {
+                Reference::Gold => None,
+                Reference::Tier(tier) => Some(tier.clone()),
+            },
             lot: Lot {
                 share: audit.share,
                 near: audit.near,
@@ -101,12 +121,45 @@ impl Watch {
     /// The monitor as it is before the first audit, beside that of another of the task's
     /// certificates.
     pub(crate) fn beginning(&self, beside: Option<String>) -> anyhow::Result<NewMonitor> {
-        let monitor = Monitor::new(self.goal, self.lot.share)?;
+        let monitor = |goal| Monitor::new(goal, self.lot.share);
+        let missed = self.missed.iter().map(|(label, goal)| {
+            let state = monitor(*goal)?.state().clone();
+            Ok((label.clone(), *goal, state))
+        });
+        let state = State {
+            goal: self.goal,
+            risk: self.risk,
+            kept: monitor(self.goal)?.state().clone(),
+            missed: missed.collect::<Result<_, MonitorError>>()?,
+        };
         Ok(NewMonitor {
             certificate: self.certificate.clone(),
             task: self.task.clone(),
             beside,
-            state: encode(self.goal, monitor.state()),
+            state: state.encode(),
+        })
+    }
+
+    /// What the monitor shall hear of a decided request that no threshold let be kept: where it is
+    /// of a label that must not be missed, or counts among all, it is one that went well.
+    pub(crate) fn passed_on(&self, decision: &Decision, answer: Option<&str>) -> Option<PassedOn> {
+        let rung = decision.accepted();
+        if rung.is_some_and(|rung| rung.rule != Rule::Always) {
+            return None;
+        }
+        let is_last_word = match (&self.reference, rung) {
+            (Some(reference), Some(rung)) => *reference == rung.tier,
+            (None, Some(_)) => true,
+            (_, None) => false,
+        };
+        let answer = answer.filter(|_| is_last_word);
+        let mut missed = self.missed.iter();
+        let is_watched = missed.any(|(label, _)| Some(label.as_str()) == answer);
+        (is_watched || self.risk == Risk::Marginal).then(|| PassedOn {
+            certificate: self.certificate.clone(),
+            answer: answer.unwrap_or_default().to_owned(),
+            probability_min: self.lot.share,
+            advance: advance(),
         })
     }
 
@@ -163,22 +216,18 @@ fn accepted(decision: &Decision) -> Option<(f64, f64)> {
     }
 }
 
-/// How an audit moves a monitor.
+/// How what is observed moves a monitor.
 pub(crate) fn advance() -> Advance {
-    let advanced = |state: &str, finding: Finding| -> anyhow::Result<Advanced> {
-        let (goal, state) = decode(state)?;
-        let mut monitor = Monitor::restore(goal, finding.probability_min, state)?;
-        let revoked = monitor.observe(Audit {
-            probability: finding.probability,
-            wrong: finding.wrong,
-        })?;
+    let advanced = |state: &str, observed: &Observed| -> anyhow::Result<Advanced> {
+        let mut state = State::decode(state)?;
+        state.observe(observed)?;
         Ok(Advanced {
-            state: encode(goal, monitor.state()),
-            revoked,
+            revoked: state.is_revoked(),
+            state: state.encode(),
         })
     };
-    Advance::new(move |state, finding| {
-        advanced(state, finding).map_err(|fault| format!("{fault:#}"))
+    Advance::new(move |state, observed| {
+        advanced(state, observed).map_err(|fault| format!("{fault:#}"))
     })
 }
 
@@ -187,73 +236,26 @@ pub(crate) fn advance() -> Advance {
 /// # Errors
 /// When it is damaged.
 pub(crate) fn picture(monitored: &Monitored) -> anyhow::Result<Picture> {
-    let (goal, state) = decode(&monitored.state)?;
+    let state = State::decode(&monitored.state)?;
     // The lowest probability matters to audits to come alone.
-    let monitor = Monitor::restore(goal, 1.0, state)?;
+    let wealth = |goal, state: &MonitorState| -> Result<f64, MonitorError> {
+        Ok(Monitor::restore(goal, 1.0, state.clone())?.wealth())
+    };
+    let missed = state.missed.iter().map(|(label, goal, state)| {
+        Ok(MissedPicture {
+            label: label.clone(),
+            goal: *goal,
+            seen: state.audits,
+            missed: state.wrong,
+            e_value: wealth(*goal, state)?,
+        })
+    });
     Ok(Picture {
-        goal,
-        audits: monitor.state().audits,
-        wrong: monitor.state().wrong,
-        e_value: monitor.wealth(),
+        goal: state.goal,
+        audits: state.kept.audits,
+        wrong: state.kept.wrong,
+        e_value: wealth(state.goal, &state.kept)?,
         revoked: monitored.revoked_at.is_some(),
+        missed: missed.collect::<Result<_, MonitorError>>()?,
     })
-}
-
-fn encode(goal: Goal, state: &MonitorState) -> String {
-    let MonitorState {
-        audits,
-        wrong,
-        stakes,
-        revoked,
-    } = state;
-    let json = StateJson {
-        version: VERSION,
-        alpha: goal.alpha(),
-        delta: goal.delta(),
-        audits: *audits,
-        wrong: *wrong,
-        stakes: stakes.to_vec(),
-        revoked: *revoked,
-    };
-    serde_json::to_string(&json).unwrap_or_else(|_| unreachable!("stakes are finite numbers"))
-}
-
-fn decode(text: &str) -> anyhow::Result<(Goal, MonitorState)> {
-    let damaged = "the monitor's state is damaged; restore the ledger, or certify again";
-    let json: StateJson = serde_json::from_str(text).context(damaged)?;
-    anyhow::ensure!(json.version == VERSION, "{damaged}");
-    let stakes = json.stakes.try_into();
-    let state = MonitorState {
-        audits: json.audits,
-        wrong: json.wrong,
-        stakes: stakes.map_err(|_| anyhow::anyhow!("{damaged}"))?,
-        revoked: json.revoked,
-    };
-    Ok((Goal::new(json.alpha, json.delta)?, state))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_state_survives_to_the_last_bit() {
-        let goal = Goal::new(0.02, 0.05).unwrap();
-        let mut monitor = Monitor::new(goal, 0.02).unwrap();
-        for i in 0..500_u32 {
-            let audit = Audit {
-                probability: 0.02 + f64::from(i % 7) / 10.0,
-                wrong: i % 37 == 0,
-            };
-            monitor.observe(audit).unwrap();
-            let (read_goal, read) = decode(&encode(goal, monitor.state())).unwrap();
-            assert_eq!(read_goal, goal);
-            let bits = |state: &MonitorState| state.stakes.map(f64::to_bits);
-            assert_eq!(bits(&read), bits(monitor.state()));
-            assert_eq!(&read, monitor.state());
-        }
-        for damaged in ["", "{}", &encode(goal, monitor.state()).replace("[", "[1,")] {
-            assert!(decode(damaged).is_err(), "{damaged}");
-        }
-    }
 }

@@ -102,6 +102,7 @@ pub(crate) async fn book_unanswered(
         item: Some(item),
         record: None,
         audit: None,
+        passed_on: None,
     };
     app.ledger.record(outcome).await.map(drop)
 }

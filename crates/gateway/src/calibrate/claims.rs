@@ -20,6 +20,8 @@ use crate::learn::asking::Answer;
 pub(super) struct Claims {
     /// Of what it keeps.
     pub(super) kept: Goal,
+    /// Whether that is a share of what it keeps, or its part of a share of all documents.
+    pub(super) risk: Risk,
     /// Of labels by their index.
     missed: Vec<(usize, Goal)>,
 }
@@ -50,17 +52,22 @@ impl Claims {
     /// # Errors
     /// When a share is no goal.
     pub(super) fn new(
-        goal: Goal,
+        (goal, risk): (Goal, Risk),
         max_missed: &[(usize, f64)],
         n_tiers: usize,
     ) -> anyhow::Result<Self> {
-        let kept = goal.split(n_tiers * (1 + max_missed.len()));
+        let mut kept = goal.split(n_tiers * (1 + max_missed.len()));
+        if risk == Risk::Marginal {
+            // What each tier keeps wrongly adds up.
+            kept = Goal::new(kept.alpha() / n_tiers as f64, kept.delta())?;
+        }
         let missed = max_missed.iter().map(|&(label, share)| {
             let goal = Goal::new(share / n_tiers as f64, kept.delta());
             Ok((label, goal.context("target.max_missed")?))
         });
         Ok(Self {
             kept,
+            risk,
             missed: missed.collect::<anyhow::Result<_>>()?,
         })
     }
@@ -74,6 +81,7 @@ impl Claims {
         let missed = self.missed.iter();
         Self {
             kept: weighted(&self.kept),
+            risk: self.risk,
             missed: missed
                 .map(|(label, goal)| (*label, weighted(goal)))
                 .collect(),
@@ -99,12 +107,18 @@ impl Claims {
                 correct: answer.label == sample.records[*record].label,
             })
         };
-        let own: Vec<Scored> = part.iter().filter_map(scored).collect();
-        // What the tier is not asked, or gives no answer to, counts among the label's documents
-        // and is never kept by it.
+        // What the tier is not asked, or gives no answer to, counts among all documents, or the
+        // label's, and is never kept by it.
         let not_kept = Scored {
             confidence: f64::NAN,
             correct: false,
+        };
+        let own: Vec<Scored> = match self.risk {
+            Risk::Selective => part.iter().filter_map(scored).collect(),
+            Risk::Marginal => {
+                let all = part.iter();
+                all.map(|it| scored(it).unwrap_or(not_kept)).collect()
+            }
         };
         let of_label = |label: usize| {
             let own = part
@@ -123,10 +137,10 @@ impl Claims {
             .iter()
             .map(|(.., proof)| proof.threshold.unwrap_or(f64::INFINITY));
         let floor = floors.fold(floor, f64::max);
-        let mut proof = certify_from(&own, Risk::Selective, self.kept, floor);
+        let mut proof = certify_from(&own, self.risk, self.kept, floor);
         if floor == f64::INFINITY {
             // What is wanting for the label is said there.
-            proof.records_wanting = certify(&own, Risk::Selective, self.kept).records_wanting;
+            proof.records_wanting = certify(&own, self.risk, self.kept).records_wanting;
         }
         let step = ladder.map(|ladder| ladder.step(proof.threshold));
         if let Some(step) = step {
@@ -157,7 +171,7 @@ impl Claims {
                 ..lowest
             };
         }
-        let proof = certify_from(own, Risk::Selective, self.kept, step.threshold);
+        let proof = certify_from(own, self.risk, self.kept, step.threshold);
         Proof {
             threshold: proof.threshold.map(|_| step.threshold),
             ..proof
@@ -195,9 +209,8 @@ fn miss_proof(
 mod tests {
     use super::*;
     use crate::learn::Labelled;
-    use domain::{Label, Labels, Picodollars, TaskName};
+    use domain::{Label, Labels, TaskName};
     use routing::random::Random;
-    use std::collections::BTreeMap;
 
     /// What two tiers make of a document whose right label is 0: how sure each is, and whether it
     /// is right.
@@ -229,16 +242,9 @@ mod tests {
             text: String::new(),
             label: 0,
         };
-        Sample {
-            task: TaskName::new("t").unwrap(),
-            labels: Labels::new(vec![label("a"), label("b")]).unwrap(),
-            records: (0..n).map(record).collect(),
-            expected: None,
-            without_reference: 0,
-            cost: Picodollars::ZERO,
-            floors: BTreeMap::new(),
-            known: None,
-        }
+        let labels = Labels::new(vec![label("a"), label("b")]).unwrap();
+        let records = (0..n).map(record).collect();
+        Sample::known(TaskName::new("t").unwrap(), labels, records)
     }
 
     fn answer((confidence, right): (f64, bool)) -> Answer {
@@ -285,7 +291,7 @@ mod tests {
     fn both_tiers_claims_together_fail_no_more_often_than_delta() {
         let (alpha, delta) = (0.05, 0.1);
         let goal = Goal::new(alpha, delta).unwrap();
-        let claims = Claims::new(goal, &[], 2).unwrap();
+        let claims = Claims::new((goal, Risk::Selective), &[], 2).unwrap();
         let held_out = documents(500, 1);
         let scored = held_out.iter().map(|d| Scored {
             confidence: d.first.0,
@@ -360,7 +366,8 @@ mod tests {
     #[test]
     fn three_tiers_in_a_row_fail_no_more_often_than_delta_either() {
         let (alpha, delta) = (0.05, 0.1);
-        let claims = Claims::new(Goal::new(alpha, delta).unwrap(), &[], 3).unwrap();
+        let claims =
+            Claims::new((Goal::new(alpha, delta).unwrap(), Risk::Selective), &[], 3).unwrap();
         let (held_out, population) = (documents(500, 1), documents(20_000, 2));
         let (mut failed, mut by_third) = (0, 0);
         for seed in 0..100 {
@@ -386,8 +393,59 @@ mod tests {
     }
 
     #[test]
+    fn a_share_of_all_documents_is_shared_out_over_the_tiers_and_holds() {
+        let (alpha, delta) = (0.05, 0.1);
+        let what = (Goal::new(alpha, delta).unwrap(), Risk::Marginal);
+        let claims = Claims::new(what, &[], 2).unwrap();
+        assert!((claims.kept.alpha() - 0.025).abs() < 1e-12);
+        let population = documents(20_000, 2);
+        let (mut failed, mut kept_all) = (0, 0.0);
+        for seed in 0..100 {
+            let records = documents(800, 500 + seed);
+            let (sample, all) = (sample(800), (0..800).collect::<Vec<usize>>());
+            let halves: Vec<Vec<usize>> = (0..2)
+                .map(|half| all.iter().copied().filter(|i| i % 2 == half).collect())
+                .collect();
+            let part = |records| Part {
+                records,
+                ladder: None,
+                floor: f64::NEG_INFINITY,
+            };
+            let first: Vec<_> = all.iter().map(|&i| (i, answer(records[i].first))).collect();
+            let one = claims
+                .prove(&sample, part(&halves[0]), &first)
+                .proof
+                .threshold;
+            let one = one.unwrap_or(f64::INFINITY);
+            let left = all.iter().filter(|&&i| records[i].first.0 < one);
+            let second: Vec<_> = left.map(|&i| (i, answer(records[i].second))).collect();
+            let two = claims
+                .prove(&sample, part(&halves[1]), &second)
+                .proof
+                .threshold;
+            let two = two.unwrap_or(f64::INFINITY);
+            let (mut kept, mut wrong) = (0, 0);
+            for document in &population {
+                let (first, second) = (document.first, document.second);
+                let given = if first.0 >= one {
+                    Some(first)
+                } else {
+                    Some(second).filter(|it| it.0 >= two)
+                };
+                kept += usize::from(given.is_some());
+                wrong += usize::from(given.is_some_and(|(_, right)| !right));
+            }
+            failed += usize::from(wrong as f64 > alpha * population.len() as f64);
+            kept_all += kept as f64 / population.len() as f64;
+        }
+        // 10 % of 100 are 10; three standard deviations above are 19.
+        assert!(failed <= 19, "{failed} of 100");
+        assert!(kept_all > 60.0, "{kept_all} % are kept on average");
+    }
+
+    #[test]
     fn no_threshold_lies_below_the_floor() {
-        let claims = Claims::new(Goal::new(0.2, 0.1).unwrap(), &[], 1).unwrap();
+        let claims = Claims::new((Goal::new(0.2, 0.1).unwrap(), Risk::Selective), &[], 1).unwrap();
         let documents = documents(2_000, 3);
         let (sample, all) = (sample(2_000), (0..2_000).collect::<Vec<usize>>());
         let answers: Vec<_> = all
@@ -411,7 +469,7 @@ mod tests {
     #[test]
     fn all_claims_together_spend_what_there_is() {
         let goal = Goal::new(0.02, 0.05).unwrap();
-        let claims = Claims::new(goal, &[(0, 0.1), (2, 0.2)], 2).unwrap();
+        let claims = Claims::new((goal, Risk::Selective), &[(0, 0.1), (2, 0.2)], 2).unwrap();
         let spent = claims.kept.delta() + claims.missed.iter().map(|(_, g)| g.delta()).sum::<f64>();
         assert!((2.0 * spent - 0.05).abs() < 1e-12, "{spent}");
         assert_eq!(claims.kept.alpha(), 0.02);

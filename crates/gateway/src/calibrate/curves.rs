@@ -2,6 +2,7 @@
 
 use domain::{Picodollars, TierName};
 use routing::binomial::upper_bound;
+use routing::certificate::Risk;
 use routing::threshold::Scored;
 use serde::Serialize;
 
@@ -21,7 +22,7 @@ const KEPT_MIN: usize = 20;
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct RiskPoint {
     pub(super) share_kept: f64,
-    /// Share of wrong ones among the kept.
+    /// Share of wrong ones among the kept, or of wrong ones that are kept among all.
     pub(super) risk: f64,
     /// Its upper bound at the tier's part of the failure probability, were this threshold the
     /// only one that is tested.
@@ -64,8 +65,9 @@ pub(super) fn ratio(part: usize, whole: usize) -> f64 {
 }
 
 /// Risk and bound at each threshold, thinned to what can be drawn.
-pub(super) fn risk(sample: &[Scored], delta: f64) -> Vec<RiskPoint> {
+pub(super) fn risk(sample: &[Scored], of: Risk, delta: f64) -> Vec<RiskPoint> {
     let mut sorted = sample.to_vec();
+    sorted.retain(|record| !record.confidence.is_nan());
     sorted.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
     let (mut kept, mut errors, mut points) = (0, 0, Vec::new());
     let step = sample.len().div_ceil(POINTS_MAX).max(1);
@@ -73,12 +75,16 @@ pub(super) fn risk(sample: &[Scored], delta: f64) -> Vec<RiskPoint> {
     for equals in sorted.chunk_by(|a, b| a.confidence == b.confidence) {
         kept += equals.len();
         errors += equals.iter().filter(|record| !record.correct).count();
-        if kept >= next || (kept == sample.len() && kept >= KEPT_MIN) {
+        if kept >= next || (kept == sorted.len() && kept >= KEPT_MIN) {
             next = kept + step;
+            let whole = match of {
+                Risk::Selective => kept,
+                Risk::Marginal => sample.len(),
+            };
             points.push(RiskPoint {
                 share_kept: ratio(kept, sample.len()),
-                risk: ratio(errors, kept),
-                bound: upper_bound(errors, kept, delta),
+                risk: ratio(errors, whole),
+                bound: upper_bound(errors, whole, delta),
             });
         }
     }

@@ -43,6 +43,8 @@ pub(crate) struct Row {
     pub(crate) label: usize,
     /// A person's, where there is one.
     pub(crate) gold: Option<usize>,
+    /// Under which it was decided.
+    certificate: Option<String>,
     probability: f64,
     /// For the lot by which it stays.
     lot: f64,
@@ -60,6 +62,8 @@ impl Row {
 pub(crate) struct Gathered {
     pub(crate) rows: Vec<Row>,
     floors: BTreeMap<TierName, f64>,
+    /// Whether some were ranked by a deferral head.
+    has_heads: bool,
     missing: usize,
     unwatched: usize,
     /// The lowest chance that a request had, whether or not it became known.
@@ -86,6 +90,7 @@ pub(crate) fn gather(
     let mut gathered = Gathered {
         rows: Vec::new(),
         floors: BTreeMap::new(),
+        has_heads: false,
         missing: 0,
         unwatched: 0,
         lowest: 1.0,
@@ -106,12 +111,15 @@ pub(crate) fn gather(
             Known::Right(probability, label) => {
                 raise(&mut gathered.floors, &content, reference)?;
                 let gold = record.gold.as_deref();
+                let scored = content.models.values().any(|it| it.score.is_some());
+                gathered.has_heads |= scored;
                 gathered.rows.push(Row {
                     lot: lot("thinned out", &record.request.0),
                     half: lot("half", &record.request.0),
                     gold: gold.and_then(|gold| labels.parse(gold)),
                     at: record.at,
                     text: record.text,
+                    certificate: content.certificate,
                     probability,
                     label,
                 });
@@ -155,6 +163,11 @@ pub(super) fn read(
         gathered
             .rows
             .retain(|row| !(own.contains(row.text.trim()) || is_taught && row.teaches()));
+    }
+    // Which answers were kept, and so known, depends on the head by which they were ranked.
+    if *reference == Reference::Gold && gathered.has_heads {
+        let newest = gathered.rows.last().and_then(|row| row.certificate.clone());
+        gathered.rows.retain(|row| row.certificate == newest);
     }
     if gathered.rows.is_empty() {
         bail!(
@@ -264,6 +277,7 @@ mod tests {
                     lot: lot("thinned out", &id),
                     half: 0.0,
                     gold: None,
+                    certificate: None,
                     at: Timestamp::from_unix_ms(0),
                     text: id,
                     probability,

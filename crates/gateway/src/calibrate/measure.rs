@@ -1,28 +1,27 @@
 //! What the tiers make of the records, and what that proves.
 //!
-//! A tier is only asked about what those before it did not keep, as in production. Where the task
-//! has labelled records of its own, all tiers are certified on all records that certify: each but
-//! the last with a threshold from a ladder, which was fixed by the own records for the steps of
-//! the tiers before it, so that what is left is a fair sample of what reaches the next tier, at
-//! the price of the steps' weights. Where it has none, each tier is certified on a part of the
-//! records of its own: the threshold of the one before was found on other records.
+//! A tier is only asked about what those before it did not keep, as in production. Where there are
+//! records that certify nothing, the task's own or some put aside, they say by which deferral head
+//! a tier's answers are ranked, and all tiers are certified on all other records: each but the last
+//! with a threshold from a ladder, which was fixed by them for the steps of the tiers before it, so
+//! that what is left is a fair sample of what reaches the next tier, at the price of the steps'
+//! weights. Where there are none, each tier is certified on a part of the records of its own: the
+//! threshold of the one before was found on other records.
 
-use std::collections::HashMap;
-
-use domain::{TierKind, TierName};
-use routing::certificate::{Goal, Proof};
+use domain::{TaskKind, TierKind, TierName};
+use routing::certificate::{Goal, Proof, Risk};
 use routing::random::Random;
-use routing::student::Student;
 use routing::threshold::Scored;
 
 use super::claims::{Claims, Part};
-use super::expectation::Expectation;
-use super::records::{RIGHT, Sample};
-use crate::agreement::Expected;
+use super::expectation::{Expectation, RANKED_STUDENT, Ranked};
+use super::hearing::Hearing;
+use super::records::{APART_FROM, Sample};
 use crate::app::App;
 use crate::certificate::{Extent, MissProof, TierProof, certifiable};
 use crate::config::TaskConfig;
-use crate::learn::asking::{self, Answer, Given};
+use crate::deferral::{Heads, Ranking, TierHead};
+use crate::learn::asking::Answer;
 
 /// Seed of the cut into parts.
 const PARTS_SEED: u64 = 1;
@@ -55,6 +54,10 @@ pub(super) struct MeasuredTier {
     pub(super) answers: Vec<(usize, Answer)>,
     /// The records that certified it.
     pub(super) sample: Vec<Scored>,
+    /// By which its answers were ranked, where it was not by their raw confidence.
+    pub(super) head: Option<TierHead>,
+    /// By what its answers were ranked, in words that follow "ranked".
+    pub(super) ranked: String,
 }
 
 impl MeasuredTier {
@@ -64,58 +67,111 @@ impl MeasuredTier {
             delta: self.goal.delta(),
             proof: self.proof.clone(),
             missed: self.missed.clone(),
+            head: self.head.clone(),
         }
     }
 }
 
-/// What tiers have answered to records in free text, by tier and record, so that nobody is asked
-/// twice where several things are proven.
-pub(super) type Told = HashMap<(TierName, usize), Option<Given>>;
+/// What is known of the tiers before the records that certify are looked at.
+pub(super) struct Basis<'a> {
+    /// Records that certify nothing, where there are any.
+    pub(super) expected: Option<Expectation<'a>>,
+    /// By which answers are ranked: at first those that were fixed before, where there are any.
+    pub(super) heads: Heads,
+    /// Whether heads may still be fitted.
+    pub(super) may_fit: bool,
+    /// The kind of the task.
+    pub(super) kind: TaskKind,
+}
 
-/// Asks the tiers one after the other, the student being this one, and certifies each for answers
-/// of which so much decides.
+impl Basis<'_> {
+    /// Finds out by what a tier's answers are ranked, in words that follow "ranked".
+    async fn ranked(
+        &mut self,
+        (tier, kind): (&TierName, TierKind),
+        (extent, heard): (Extent, Vec<TierName>),
+    ) -> anyhow::Result<String> {
+        if let Some(expected) = &mut self.expected {
+            expected.hear(tier).await?;
+        }
+        if extent != Extent::Whole {
+            return Ok("by its raw confidence after the first tokens".to_owned());
+        }
+        if !self.may_fit {
+            let had = self.heads.get(tier).map(|head| head.records);
+            return Ok(match had {
+                Some(records) => format!("by the head of {records} records that it had"),
+                None if kind == TierKind::Student => RANKED_STUDENT.to_owned(),
+                None => "by its raw confidence, as before".to_owned(),
+            });
+        }
+        let Some(expected) = &self.expected else {
+            if kind == TierKind::Student {
+                return Ok(RANKED_STUDENT.to_owned());
+            }
+            return Ok(format!(
+                "by its raw confidence: a head takes labelled records of the task's own, or \
+                 {APART_FROM} here"
+            ));
+        };
+        let Ranked { head, why } = expected.head(tier, heard);
+        self.heads.extend(head.map(|head| (tier.clone(), head)));
+        Ok(why)
+    }
+
+    /// Takes note of what a tier keeps.
+    fn pass_on(&mut self, tier: &TierName, extent: Extent, threshold: f64) {
+        let ranking = Ranking {
+            kind: self.kind,
+            extent,
+            heads: &self.heads,
+        };
+        if let Some(expected) = &mut self.expected {
+            expected.pass_on(tier, ranking, threshold);
+        }
+    }
+}
+
+/// Asks the tiers one after the other and certifies each for answers of which so much decides.
 ///
 /// # Errors
 /// When a tier answers none of the records.
 pub(super) async fn measure(
     app: &App,
-    (task, student): (&TaskConfig, Option<&Student>),
-    sample: &Sample,
+    task: &TaskConfig,
+    (sample, hearing): (&Sample, &mut Hearing<'_>),
     (goal, extent): (Goal, Extent),
-    told: &mut Told,
+    mut basis: Basis<'_>,
 ) -> anyhow::Result<Measured> {
     let names = certifiable(&app.config, task);
-    let claims = Claims::new(goal, &task.max_missed, names.len())?;
+    let claims = Claims::new((goal, risk(task)), &task.max_missed, names.len())?;
     let last = names.len() - 1;
-    let mut own = match last {
-        0 => None,
-        _ => Expectation::new(app, task)?,
+    let n_parts = if basis.expected.is_some() {
+        1
+    } else {
+        names.len()
     };
-    let n_parts = if own.is_some() { 1 } else { names.len() };
     let parts = parts(sample.records.len(), n_parts);
     let mut weight = 1.0;
     let mut left: Vec<usize> = (0..sample.records.len()).collect();
     let mut kept = vec![None; sample.records.len()];
-    let mut tiers = Vec::new();
+    let mut tiers: Vec<MeasuredTier> = Vec::new();
     for (index, tier) in names.into_iter().enumerate() {
-        let answers = match &sample.expected {
-            None => {
-                let texts = texts(sample, &left);
-                let answers = asking::inside_with(app, (task, student), &tier, texts).await?;
-                let answers = left.iter().zip(answers);
-                let given = answers.filter_map(|(&record, answer)| Some((record, answer?)));
-                given.collect()
-            }
-            Some(expected) => {
-                listen(app, (task, &tier), sample, &left, told).await?;
-                judged(task, (&tier, extent), (expected, &left), told)
-            }
+        let kind = app.tiers[&tier].kind();
+        hearing.listen(&tier, sample, &left).await?;
+        let ranked = basis
+            .ranked((&tier, kind), (extent, heard(task, &tiers)))
+            .await?;
+        let ranking = Ranking {
+            kind: task.task.kind,
+            extent,
+            heads: &basis.heads,
         };
+        let answers = hearing.answers(&tier, ranking, (sample, &left));
         let claims_left = claims.weighted(weight);
-        let ladder = match &mut own {
-            Some(own) if index < last => Some(own.ladder(&tier, claims_left.kept).await?),
-            _ => None,
-        };
+        let expected = basis.expected.as_ref();
+        let ladder = expected.filter(|_| index < last);
+        let ladder = ladder.map(|it| it.ladder(&tier, ranking, claims_left.kept));
         let of_part = |record: &usize| n_parts == 1 || parts[*record] == index;
         let records: Vec<usize> = (0..parts.len()).filter(of_part).collect();
         let floor = sample.floors.get(&tier).copied();
@@ -127,9 +183,7 @@ pub(super) async fn measure(
         let proven = claims_left.prove(sample, part, &answers);
         weight *= proven.weight;
         let threshold = proven.proof.threshold.unwrap_or(f64::INFINITY);
-        if let Some(own) = &mut own {
-            own.pass_on(threshold);
-        }
+        basis.pass_on(&tier, extent, threshold);
         for (record, answer) in answers.iter().filter(|(_, a)| a.confidence >= threshold) {
             kept[*record] = Some(Kept {
                 tier: index,
@@ -138,7 +192,9 @@ pub(super) async fn measure(
         }
         left.retain(|&record| kept[record].is_none());
         tiers.push(MeasuredTier {
-            kind: app.tiers[&tier].kind(),
+            kind,
+            head: basis.heads.get(&tier).cloned(),
+            ranked,
             tier,
             goal: claims.kept,
             proof: proven.proof,
@@ -150,68 +206,26 @@ pub(super) async fn measure(
     Ok(Measured { tiers, kept })
 }
 
+/// Whether the error is a share of what is kept or of all documents.
+pub(super) fn risk(task: &TaskConfig) -> Risk {
+    task.target.map_or(Risk::Selective, |target| target.risk)
+}
+
+/// The tiers whose answers can be evidence for the next one: those that are asked in production
+/// too, which a student is at no cost, and another one where it may keep something.
+fn heard(task: &TaskConfig, before: &[MeasuredTier]) -> Vec<TierName> {
+    let is_asked =
+        |tier: &&MeasuredTier| tier.kind == TierKind::Student || tier.proof.threshold.is_some();
+    let asked = before.iter().filter(is_asked);
+    let asked = asked.filter(|_| task.task.labels.is_some());
+    asked.map(|tier| tier.tier.clone()).collect()
+}
+
 /// The part of each record, by chance and of equal size to one record.
 fn parts(n_records: usize, n_parts: usize) -> Vec<usize> {
     let mut parts: Vec<usize> = (0..n_records).map(|record| record % n_parts).collect();
     Random::new(PARTS_SEED).shuffle(&mut parts);
     parts
-}
-
-fn texts<'a>(sample: &'a Sample, records: &'a [usize]) -> impl ExactSizeIterator<Item = &'a str> {
-    let text = |&record: &usize| sample.records[record].text.as_str();
-    records.iter().map(text)
-}
-
-/// Has a tier answer, in free text, the records that it has not answered yet. A record that it
-/// fails on goes on, as it would in production.
-async fn listen(
-    app: &App,
-    (task, tier): (&TaskConfig, &TierName),
-    sample: &Sample,
-    left: &[usize],
-    told: &mut Told,
-) -> anyhow::Result<()> {
-    let mut open = left.to_vec();
-    open.retain(|&record| !told.contains_key(&(tier.clone(), record)));
-    if !open.is_empty() {
-        let texts = texts(sample, &open);
-        let given = asking::given(task, (tier, &app.tiers[tier]), texts).await?;
-        let given = open.iter().zip(given);
-        told.extend(given.map(|(&record, given)| ((tier.clone(), record), given)));
-    }
-    Ok(())
-}
-
-/// Free answers as labels: that of [`RIGHT`], or another. What nobody has judged counts as wrong,
-/// which can make a claim too careful and never too bold.
-fn judged(
-    task: &TaskConfig,
-    (tier, extent): (&TierName, Extent),
-    (expected, left): (&[Expected], &[usize]),
-    told: &Told,
-) -> Vec<(usize, Answer)> {
-    let kind = task.task.kind;
-    let mut unknown = 0;
-    let answer = |&record: &usize| {
-        let given = told.get(&(tier.clone(), record))?.as_ref()?;
-        let agrees = expected[record].agrees(kind, tier, &given.text);
-        unknown += usize::from(agrees.is_none());
-        let answer = Answer {
-            label: RIGHT + usize::from(agrees != Some(true)),
-            confidence: extent.confidence(&given.evidence),
-        };
-        Some((record, answer))
-    };
-    let answers = left.iter().filter_map(answer).collect();
-    if unknown > 0 {
-        tracing::warn!(
-            tier.id = %tier,
-            records = unknown,
-            "answers count as wrong because the records judge other answers of this tier, and \
-             give no right one"
-        );
-    }
-    answers
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod claims;
 mod curves;
 mod expectation;
+mod hearing;
 mod ladder;
 pub(crate) mod live;
 mod measure;
@@ -21,11 +22,13 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use domain::{TaskName, TierName};
+use domain::{TaskName, TierKind, TierName};
 use routing::certificate::Goal;
 use routing::student::Student;
 
-use self::measure::{Measured, Told, measure};
+use self::expectation::Expectation;
+use self::hearing::Hearing;
+use self::measure::{Basis, Measured, measure};
 use self::records::Sample;
 use self::report::Report;
 use crate::app::App;
@@ -108,10 +111,28 @@ async fn calibrate(
     }
     let student = ready.student.as_ref();
     let folder = &app.config.certificates;
-    let mut told = Told::new();
+    // What live traffic was kept by ranks it still, and nothing else is known to be a fair sample.
+    let fixed = args.from_audits.then(|| ready.rules.standing.heads());
+    let is_local = |tier: TierName| app.tiers[&tier].kind() == TierKind::Local;
+    let has_local = certifiable(&app.config, task).into_iter().any(is_local);
+    let (sample, aside) = match (&fixed, &task.records) {
+        (None, None) if has_local => sample.put_aside(),
+        _ => (sample, None),
+    };
+    let mut hearing = Hearing::new(&app, (task, student));
     let mut report = async |extent| -> anyhow::Result<Report> {
         let what = (goal, extent);
-        let measured = measure(&app, (task, student), &sample, what, &mut told).await?;
+        let basis = Basis {
+            expected: match &aside {
+                Some(aside) => Some(Expectation::of_others((&app, task, student), aside.clone())),
+                None => Expectation::of_own(&app, task)?,
+            },
+            may_fit: fixed.is_none(),
+            heads: fixed.clone().unwrap_or_default(),
+            kind: task.task.kind,
+        };
+        let on = (&sample, &mut hearing);
+        let measured = measure(&app, task, on, what, basis).await?;
         let proven = certified(
             &app,
             (&sample, student),
@@ -195,6 +216,7 @@ fn certified(
         extent,
         made: now_to_the_second(),
         goal,
+        risk: measure::risk(task),
         max_missed: max_missed(task, sample),
         records: sample.records.len(),
         records_sha256: sample.digest(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Context as _, bail};
 use domain::{Label, Labels, Picodollars, TaskKind, TaskName, TierName};
+use routing::random::Random;
 use sha2::{Digest as _, Sha256};
 
 use super::live;
@@ -41,6 +42,15 @@ pub(super) enum Right {
 /// next. So a task without labels is certified as any other: on whether answers are right.
 pub(super) const RIGHT: usize = 0;
 
+/// From so many records on, where the task has none of its own, [`APART`] are put aside.
+pub(super) const APART_FROM: usize = 1_000;
+
+/// As many as a deferral head takes; more would be missed where they certify.
+const APART: usize = 250;
+
+/// Seed of the lot by which they are put aside.
+const APART_SEED: u64 = 2;
+
 /// What is to be known of records from live traffic.
 pub(super) struct Live {
     /// Below these confidences nothing can be said, because nothing was audited there.
@@ -53,6 +63,7 @@ pub(super) struct Live {
 }
 
 /// Records with the label that counts as right.
+#[derive(Clone)]
 pub(crate) struct Sample {
     pub(super) task: TaskName,
     pub(super) labels: Labels,
@@ -168,7 +179,8 @@ pub(crate) fn refuse_learned<'a>(
     texts: impl ExactSizeIterator<Item = &'a str>,
 ) -> anyhow::Result<()> {
     let mut tiers = task.task.tiers.iter();
-    let learns = tiers.any(|tier| matches!(config.tiers[tier], Tier::Student));
+    // A local tier's head is fitted on them, and so is the order of thresholds before it.
+    let learns = tiers.any(|tier| matches!(config.tiers[tier], Tier::Student | Tier::Local(_)));
     let (Some(source), true) = (&task.records, learns) else {
         return Ok(());
     };
@@ -185,9 +197,16 @@ pub(crate) fn refuse_learned<'a>(
         .filter(|text| learned.contains(text.trim()))
         .count();
     let shared = shared.max(taught);
+    let mut tiers = task.task.tiers.iter();
+    let has_student = tiers.any(|tier| matches!(config.tiers[tier], Tier::Student));
+    let learner = if has_student {
+        "the student"
+    } else {
+        "the task"
+    };
     if shared > 0 {
         bail!(
-            "the student learned from {} of these {} texts, so they can prove nothing about it; \
+            "{learner} learned from {} of these {} texts, so they can prove nothing about it; \
              give records that are not among tasks.{name}.records, for example its other rows \
              with --rows",
             count(shared),
@@ -248,6 +267,50 @@ impl Sample {
             known,
             floors: read.live.map(|live| live.floors).unwrap_or_default(),
         })
+    }
+
+    /// Records of which all is known.
+    pub(super) fn known(task: TaskName, labels: Labels, records: Vec<Labelled>) -> Self {
+        Self {
+            task,
+            labels,
+            records,
+            expected: None,
+            without_reference: 0,
+            cost: Picodollars::ZERO,
+            floors: BTreeMap::new(),
+            known: None,
+        }
+    }
+
+    /// The records that certify, and those that were put aside by lot, where there are enough of
+    /// both.
+    pub(super) fn put_aside(self) -> (Self, Option<Self>) {
+        if self.records.len() < APART_FROM {
+            return (self, None);
+        }
+        let mut order: Vec<usize> = (0..self.records.len()).collect();
+        Random::new(APART_SEED).shuffle(&mut order);
+        let (aside, rest) = order.split_at_mut(APART);
+        aside.sort_unstable();
+        rest.sort_unstable();
+        let part = |which: &[usize]| {
+            let expected = self.expected.as_ref();
+            Self {
+                records: which.iter().map(|&it| self.records[it].clone()).collect(),
+                expected: expected.map(|all| which.iter().map(|&it| all[it].clone()).collect()),
+                ..Self::known(self.task.clone(), self.labels.clone(), Vec::new())
+            }
+        };
+        let (aside, rest) = (part(aside), part(rest));
+        let rest = Self {
+            without_reference: self.without_reference,
+            cost: self.cost,
+            floors: self.floors,
+            known: self.known,
+            ..rest
+        };
+        (rest, Some(aside))
     }
 
     /// SHA-256 of the texts and the labels that count as right.

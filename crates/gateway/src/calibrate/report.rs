@@ -1,5 +1,6 @@
 //! What the certificate is worth, in numbers: for the terminal, for machines and for the page.
 
+use routing::certificate::Risk;
 use routing::evaluation::Share;
 use serde::Serialize;
 
@@ -24,6 +25,8 @@ pub(super) struct Report {
     /// Whether any tier may keep anything.
     pub(super) certified: bool,
     pub(super) max_error: f64,
+    /// What that is a share of: `kept` answers or `all` documents.
+    pub(super) max_error_of: &'static str,
     pub(super) confidence: f64,
     pub(super) delta: f64,
     /// `gold`, or the name of the tier.
@@ -74,7 +77,7 @@ pub(super) struct TierReport {
     pub(super) kept: usize,
     pub(super) errors: usize,
     pub(super) share_kept: f64,
-    /// Upper bound on the share of wrong ones among the kept.
+    /// Upper bound on the share of wrong ones among the kept, or among all.
     pub(super) bound: f64,
     pub(super) starts: Vec<StartReport>,
     pub(super) records_wanting: Option<usize>,
@@ -83,6 +86,8 @@ pub(super) struct TierReport {
     /// Of all that it was asked, the share answered right.
     pub(super) accuracy: Option<f64>,
     pub(super) accuracy_interval_95: (f64, f64),
+    /// By what its answers are ranked, in words that follow "ranked".
+    pub(super) ranked: String,
     pub(super) risk: Vec<RiskPoint>,
     pub(super) reliability: Vec<Bin>,
 }
@@ -155,6 +160,10 @@ impl Report {
             statement: certificate.statement(),
             certified: certificate.proves_something(),
             max_error: certificate.goal.alpha(),
+            max_error_of: match certificate.risk {
+                Risk::Selective => "kept",
+                Risk::Marginal => "all",
+            },
             confidence: certificate.confidence(),
             delta: certificate.goal.delta(),
             reference: match &certificate.reference {
@@ -173,7 +182,7 @@ impl Report {
             errors: all.of - all.hits,
             share_kept: ratio(all.of, n_records),
             tiers: proofs
-                .map(|(proof, tier)| tier_report(proof, tier, sample))
+                .map(|(proof, tier)| tier_report((proof, certificate.risk), tier, sample))
                 .collect(),
             classes: match sample.expected {
                 None => classes(sample, &measured.kept),
@@ -205,7 +214,11 @@ fn wholly(sample: &Sample, kept: &[Option<Kept>]) -> Share {
     })
 }
 
-fn tier_report(proven: &TierProof, tier: &MeasuredTier, sample: &Sample) -> TierReport {
+fn tier_report(
+    (proven, of): (&TierProof, Risk),
+    tier: &MeasuredTier,
+    sample: &Sample,
+) -> TierReport {
     let proof = &proven.proof;
     let right = |(record, answer): &&(usize, _)| {
         let answer: &crate::learn::asking::Answer = answer;
@@ -237,7 +250,8 @@ fn tier_report(proven: &TierProof, tier: &MeasuredTier, sample: &Sample) -> Tier
         missed: proven.missed.iter().map(missed_report).collect(),
         accuracy: accuracy.value(),
         accuracy_interval_95: accuracy.interval(),
-        risk: risk(&tier.sample, tier.goal.delta()),
+        ranked: tier.ranked.clone(),
+        risk: risk(&tier.sample, of, tier.goal.delta()),
         reliability: reliability(tier, sample),
     }
 }

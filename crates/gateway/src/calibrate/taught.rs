@@ -1,18 +1,17 @@
 //! Certifying a student that was taught while it worked, and comparing it with the present one.
 
-use std::collections::BTreeMap;
-
-use domain::Picodollars;
 use routing::student::Student;
 
-use super::measure::{Told, measure};
+use super::expectation::Expectation;
+use super::hearing::Hearing;
+use super::measure::{Basis, measure};
 use super::records::{Sample, labels};
 use super::{certified, goal};
 use crate::app::App;
-use crate::certificate::{Certificate, Extent, Reference};
+use crate::certificate::{Certificate, Extent};
 use crate::config::TaskConfig;
+use crate::deferral::Ranking;
 use crate::learn::Labelled;
-use crate::learn::asking;
 
 /// What could be proven of a task with a student.
 pub(crate) struct Proven {
@@ -23,7 +22,8 @@ pub(crate) struct Proven {
 }
 
 /// Certifies a task with this student as `tiergate calibrate` does, on a fair sample of what was
-/// asked, with the labels that count as right.
+/// asked, with the labels that count as right, against the reference of the present certificate
+/// and by its heads.
 ///
 /// # Errors
 /// When the task demands no certificate, or a tier answers none of the records.
@@ -31,28 +31,34 @@ pub(crate) async fn prove(
     app: &App,
     task: &TaskConfig,
     student: &Student,
-    (texts, reference): (Vec<(String, usize)>, Reference),
+    (texts, present): (Vec<(String, usize)>, &Certificate),
 ) -> anyhow::Result<Proven> {
     let name = &task.task.name;
     let known = texts.len();
     let labelled = |(text, label)| Labelled { text, label };
+    let records = texts.into_iter().map(labelled).collect();
     let sample = Sample {
-        task: name.clone(),
-        labels: labels(task)?.clone(),
-        records: texts.into_iter().map(labelled).collect(),
-        expected: None,
-        without_reference: 0,
-        cost: Picodollars::ZERO,
-        floors: BTreeMap::new(),
         known: Some(known),
+        ..Sample::known(name.clone(), labels(task)?.clone(), records)
     };
     let goal = goal(&app.config, name)?;
     let what = (goal, Extent::Whole);
-    let told = &mut Told::new();
-    let measured = measure(app, (task, Some(student)), &sample, what, told).await?;
+    let basis = Basis {
+        expected: Expectation::of_own(app, task)?,
+        heads: present.heads(),
+        may_fit: false,
+        kind: task.task.kind,
+    };
+    let mut hearing = Hearing::new(app, (task, Some(student)));
+    let measured = measure(app, task, (&sample, &mut hearing), what, basis).await?;
     let kept = measured.kept.iter().flatten().count();
     Ok(Proven {
-        certificate: certified(app, (&sample, Some(student)), &measured, (what, reference))?,
+        certificate: certified(
+            app,
+            (&sample, Some(student)),
+            &measured,
+            (what, present.reference.clone()),
+        )?,
         share_kept: kept as f64 / sample.records.len().max(1) as f64,
         sample,
     })
@@ -68,20 +74,23 @@ pub(crate) async fn share_kept(
     student: &Student,
     (certificate, sample): (&Certificate, &Sample),
 ) -> anyhow::Result<f64> {
-    let mut left: Vec<&str> = sample.records.iter().map(|it| it.text.as_str()).collect();
-    let all = left.len();
+    let all = sample.records.len();
+    let mut left: Vec<usize> = (0..all).collect();
+    let mut hearing = Hearing::new(app, (task, Some(student)));
+    let heads = certificate.heads();
+    let ranking = Ranking {
+        kind: task.task.kind,
+        extent: certificate.extent,
+        heads: &heads,
+    };
     for proof in &certificate.tiers {
-        let Some(threshold) = proof.proof.threshold else {
-            continue;
-        };
-        let texts = left.iter().copied();
-        let answers = asking::inside_with(app, (task, Some(student)), &proof.tier, texts).await?;
-        let passed = |answer: &Option<asking::Answer>| {
-            answer.is_none_or(|answer| answer.confidence < threshold)
-        };
-        let passed: Vec<bool> = answers.iter().map(passed).collect();
-        let mut passed = passed.into_iter();
-        left.retain(|_| passed.next().unwrap_or(true));
+        // One that keeps nothing may be heard by others.
+        hearing.listen(&proof.tier, sample, &left).await?;
+        let threshold = proof.proof.threshold.unwrap_or(f64::INFINITY);
+        left.retain(|&record| {
+            let confidence = hearing.confidence(&proof.tier, ranking, (sample, record));
+            confidence.is_none_or(|confidence| confidence < threshold)
+        });
     }
     Ok((all - left.len()) as f64 / all.max(1) as f64)
 }

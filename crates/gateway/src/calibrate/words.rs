@@ -29,6 +29,9 @@ impl fmt::Display for Report {
             percent(self.share_kept),
             count(self.errors),
         )?;
+        for tier in &self.tiers {
+            writeln!(f, "answers of {} are ranked {}", tier.tier, tier.ranked)?;
+        }
         if let Some(cost) = &self.cost {
             writeln!(
                 f,

@@ -6,12 +6,14 @@ use std::path::Path;
 use anyhow::Context as _;
 use domain::{TaskName, TierName};
 use ring::hmac;
-use routing::certificate::{Goal, Proof, Provenance, Start};
+use routing::certificate::{Goal, Proof, Provenance, Risk, Start};
+use routing::deferral::Deferral;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::signing::SigningKey;
 use super::{Certificate, Extent, MissProof, Reference, TierProof, path};
+use crate::deferral::TierHead;
 use crate::learn::stored::{hex, replace};
 
 /// Raised when the meaning of the file changes.
@@ -56,6 +58,9 @@ struct ClaimJson {
     made: String,
     statement: String,
     max_error: f64,
+    /// Whether it is a share of all documents, and not of those that are kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    of_all: bool,
     delta: f64,
     max_missed: BTreeMap<String, f64>,
     reference: ReferenceJson,
@@ -85,6 +90,18 @@ struct TierJson {
     starts: Vec<StartJson>,
     records_wanting: Option<usize>,
     missed: Vec<MissedJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    head: Option<HeadJson>,
+}
+
+/// A deferral head.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HeadJson {
+    heard: Vec<String>,
+    records: usize,
+    weights: Vec<f64>,
+    prior: Vec<f64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -208,7 +225,9 @@ fn claim(certificate: &Certificate) -> ClaimJson {
                     delta,
                     proof,
                     missed,
+                    head,
                 }: &TierProof| TierJson {
+        head: head.as_ref().map(head_json),
         tier: tier.to_string(),
         delta: *delta,
         missed: missed.iter().map(missed_json).collect(),
@@ -234,6 +253,7 @@ fn claim(certificate: &Certificate) -> ClaimJson {
         made: certificate.made.to_string(),
         statement: certificate.statement(),
         max_error: certificate.goal.alpha(),
+        of_all: certificate.risk == Risk::Marginal,
         delta: certificate.goal.delta(),
         max_missed: certificate.max_missed.iter().cloned().collect(),
         reference: match &certificate.reference {
@@ -268,6 +288,26 @@ fn missed_json(missed: &MissProof) -> MissedJson {
     }
 }
 
+fn head_json(head: &TierHead) -> HeadJson {
+    let (weights, prior) = head.deferral.parts();
+    HeadJson {
+        heard: head.heard.iter().map(TierName::to_string).collect(),
+        records: head.records,
+        weights: weights.to_vec(),
+        prior: prior.to_vec(),
+    }
+}
+
+fn head(json: HeadJson) -> anyhow::Result<TierHead> {
+    let heard = json.heard.iter().map(|name| TierName::new(name));
+    let deferral = Deferral::from_parts(json.weights, json.prior);
+    Ok(TierHead {
+        heard: heard.collect::<Result<_, _>>()?,
+        records: json.records,
+        deferral: deferral.context("a head's weights are no finite numbers")?,
+    })
+}
+
 fn missed(json: MissedJson) -> MissProof {
     let MissedJson {
         label,
@@ -296,6 +336,7 @@ fn certificate(claim: ClaimJson) -> anyhow::Result<Certificate> {
             tier: TierName::new(&tier.tier)?,
             delta: tier.delta,
             missed: tier.missed.into_iter().map(missed).collect(),
+            head: tier.head.map(head).transpose()?,
             proof: Proof {
                 threshold: tier.threshold,
                 records: tier.records,
@@ -312,6 +353,10 @@ fn certificate(claim: ClaimJson) -> anyhow::Result<Certificate> {
         extent: claim.early_tokens.map_or(Extent::Whole, Extent::First),
         made: claim.made.parse()?,
         goal: Goal::new(claim.max_error, claim.delta)?,
+        risk: match claim.of_all {
+            true => Risk::Marginal,
+            false => Risk::Selective,
+        },
         reference: match claim.reference {
             ReferenceJson::Gold => Reference::Gold,
             ReferenceJson::Tier(tier) => Reference::Tier(TierName::new(&tier)?),
@@ -341,6 +386,7 @@ mod tests {
             extent: Extent::Whole,
             made: "2026-11-23T10:00:00Z".parse().unwrap(),
             goal: Goal::new(0.02, 0.05).unwrap(),
+            risk: Risk::Marginal,
             reference: Reference::Gold,
             max_missed: vec![("money".to_owned(), 0.1)],
             records: 1_200,
@@ -357,6 +403,11 @@ mod tests {
                     bound: 0.034,
                     records_wanting: None,
                 }],
+                head: Some(TierHead {
+                    heard: vec![TierName::new("other").unwrap()],
+                    records: 250,
+                    deferral: Deferral::from_parts(vec![0.1, 2.0 / 3.0], vec![-0.7, -1.1]).unwrap(),
+                }),
                 proof: Proof {
                     threshold: Some(threshold),
                     records: 1_200,

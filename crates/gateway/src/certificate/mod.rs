@@ -13,11 +13,12 @@ mod weights;
 use domain::{TaskName, TierKind, TierName};
 use ledger::Monitored;
 use routing::cascade::Rule;
-use routing::certificate::{Goal, Proof, Provenance};
+use routing::certificate::{Goal, Proof, Provenance, Risk};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::date_of;
 use crate::config::{Config, TaskConfig};
+use crate::deferral::{Heads, TierHead};
 use crate::terminal::{count, percent_short};
 
 pub(crate) use self::extent::{Extent, path};
@@ -43,6 +44,8 @@ pub(crate) struct Certificate {
     pub(crate) made: jiff::Timestamp,
     /// At most this share of what the tiers keep is wrong, but for this probability.
     pub(crate) goal: Goal,
+    /// Whether it is a share of what they keep or of all documents.
+    pub(crate) risk: Risk,
     pub(crate) reference: Reference,
     /// For labels by name: at most this share of their documents is kept with another label.
     pub(crate) max_missed: Vec<(String, f64)>,
@@ -65,6 +68,8 @@ pub(crate) struct TierProof {
     pub(crate) proof: Proof,
     /// What its threshold leaves of each label that must not be missed.
     pub(crate) missed: Vec<MissProof>,
+    /// By which its answers are ranked, where it is not by their raw confidence.
+    pub(crate) head: Option<TierHead>,
 }
 
 /// What was proven of one label and one tier.
@@ -102,12 +107,16 @@ impl Certificate {
             Reference::Gold => "wrong".to_owned(),
             Reference::Tier(ref tier) => format!("other than {tier}'s"),
         };
+        let of = match self.risk {
+            Risk::Selective => "",
+            Risk::Marginal => " of all",
+        };
         let missed = self
             .max_missed
             .iter()
             .map(|(label, share)| format!(" ≤ {} of {label} missed,", percent_short(*share)));
         format!(
-            "≤ {} {wrong},{} {} sure, {} records",
+            "≤ {}{of} {wrong},{} {} sure, {} records",
             percent_short(self.goal.alpha()),
             missed.collect::<String>(),
             percent_short(self.confidence()),
@@ -127,9 +136,13 @@ impl Certificate {
             return "Nothing could be proven: every document goes on to the tiers behind."
                 .to_owned();
         }
-        let than = match &self.reference {
-            Reference::Gold => "are wrong".to_owned(),
-            Reference::Tier(tier) => format!("differ from what {tier} answers"),
+        let than = match (&self.reference, self.risk) {
+            (Reference::Gold, Risk::Selective) => "are wrong".to_owned(),
+            (Reference::Gold, Risk::Marginal) => "wrong answers".to_owned(),
+            (Reference::Tier(tier), Risk::Selective) => format!("differ from what {tier} answers"),
+            (Reference::Tier(tier), Risk::Marginal) => {
+                format!("answers that differ from what {tier} answers")
+            }
         };
         let missed = self.max_missed.iter().map(|(label, share)| {
             let share = percent_short(*share);
@@ -143,12 +156,22 @@ impl Certificate {
                 format!("keeps after {tokens} tokens of a streamed answer")
             }
         };
-        format!(
-            "With {} confidence, at most {} of the answers that {} {keeps} {than},{} as long as \
-             documents come as the {} records did and nothing listed under provenance changes.",
+        let (sure, most) = (
             percent_short(self.confidence()),
             percent_short(self.goal.alpha()),
-            keeping.join(" or "),
+        );
+        let keeping = keeping.join(" or ");
+        let claim = match self.risk {
+            Risk::Selective => {
+                format!("at most {most} of the answers that {keeping} {keeps} {than}")
+            }
+            Risk::Marginal => {
+                format!("of all documents {keeping} {keeps} at most {most} with {than}")
+            }
+        };
+        format!(
+            "With {sure} confidence, {claim},{} as long as documents come as the {} records did \
+             and nothing listed under provenance changes.",
             missed.collect::<String>(),
             count(self.records),
         )
@@ -158,6 +181,22 @@ impl Certificate {
     pub(crate) fn records_wanting(&self) -> Option<usize> {
         let wanting = |tier: &TierProof| tier.wanting_of(self.records);
         self.tiers.iter().filter_map(wanting).min()
+    }
+
+    /// Whether what a tier says is evidence for a tier that keeps something.
+    fn hears(&self, tier: &TierName) -> bool {
+        let mut heads = self.tiers.iter().filter(|it| it.proof.threshold.is_some());
+        heads.any(|it| {
+            it.head
+                .as_ref()
+                .is_some_and(|head| head.heard.contains(tier))
+        })
+    }
+
+    /// By which the tiers' answers are ranked, where it is not by their raw confidence.
+    pub(crate) fn heads(&self) -> Heads {
+        let head = |tier: &TierProof| Some((tier.tier.clone(), tier.head.clone()?));
+        self.tiers.iter().filter_map(head).collect()
     }
 
     fn day(&self) -> jiff::civil::Date {
@@ -254,8 +293,18 @@ impl Standing {
         };
         let mut tiers = certificate.tiers.iter();
         let proven = tiers.find(|proven| proven.tier == *tier);
-        let threshold = proven.and_then(|proven| proven.proof.threshold);
-        Some(threshold.map_or(Rule::Never, Rule::Threshold))
+        Some(match proven.and_then(|proven| proven.proof.threshold) {
+            Some(threshold) => Rule::Threshold(threshold),
+            None if certificate.hears(tier) => Rule::Heard,
+            None => Rule::Never,
+        })
+    }
+
+    /// By which the tiers' answers are ranked, where it is not by their raw confidence.
+    pub(crate) fn heads(&self) -> Heads {
+        self.certificate()
+            .map(Certificate::heads)
+            .unwrap_or_default()
     }
 
     /// One word for reports.
@@ -335,12 +384,17 @@ impl Standing {
         };
         let mut hash = Sha256::new();
         hash.update(task);
-        for TierProof { tier, proof, .. } in tiers {
+        for TierProof {
+            tier, proof, head, ..
+        } in tiers
+        {
             if let Some(threshold) = proof.threshold {
                 hash.update((tier.as_str().len() as u64).to_le_bytes());
                 hash.update(tier.as_str());
                 hash.update(threshold.to_bits().to_le_bytes());
             }
+            let weights = head.iter().flat_map(|head| head.deferral.parts().0);
+            weights.for_each(|weight| hash.update(weight.to_bits().to_le_bytes()));
         }
         hash.finalize().into()
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use domain::{TierKind, TierName};
-use routing::certificate::Provenance;
+use routing::certificate::{Provenance, Risk};
 use routing::student::Student;
 use sha2::{Digest as _, Sha256};
 
@@ -59,7 +59,12 @@ pub(crate) fn now(
     part("target".to_owned(), target(task));
     if task.task.labels.is_none() {
         let (tokens, temperature) = (task.max_completion_tokens.0, task.temperature);
-        let writing = format!("at most {tokens} tokens, temperature {temperature}");
+        let checked = if task.self_check {
+            ", self-checked"
+        } else {
+            ""
+        };
+        let writing = format!("at most {tokens} tokens, temperature {temperature}{checked}");
         part("writing".to_owned(), writing);
     }
     if let Extent::First(tokens) = extent {
@@ -150,7 +155,11 @@ fn target(task: &TaskConfig) -> String {
             format!(", max_missed {name} {share}")
         });
         let missed: String = missed.collect();
-        format!("max_error {}{sure}{missed}", target.max_error)
+        let of = match target.risk {
+            Risk::Selective => "",
+            Risk::Marginal => " of all",
+        };
+        format!("max_error {}{of}{sure}{missed}", target.max_error)
     })
 }
 

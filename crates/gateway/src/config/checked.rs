@@ -12,6 +12,7 @@ use domain::{
     TierName,
 };
 use ledger::Timestamp;
+use routing::certificate::Risk;
 use secrecy::SecretString;
 use upstream::{GoogleAccount, KeyHeader, Protocol};
 
@@ -274,6 +275,8 @@ pub(crate) struct TaskConfig {
     /// After how many tokens, at least one, it is decided whether a streamed answer is kept; `None`
     /// where it is on the whole. Only with a certificate and without labels.
     pub(crate) early_tokens: Option<usize>,
+    /// Whether local tiers are asked about their own answers; never with labels.
+    pub(crate) self_check: bool,
     /// Indices of the labels that call for attention; some but not all of them for a task of
     /// kind flag, otherwise empty.
     pub(crate) flagged: Vec<usize>,
@@ -292,6 +295,8 @@ pub(crate) struct TaskConfig {
 pub(crate) struct Target {
     /// The share of them that may be wrong, 0 to 1.
     pub(crate) max_error: f64,
+    /// What it is a share of: kept answers, or all documents; the latter only with a confidence.
+    pub(crate) risk: Risk,
     /// How sure that must be, 0.5 to 0.9999, where a certificate is demanded; `max_error` is
     /// then above 0 and below 1, and a student or local tier has another tier behind it.
     pub(crate) confidence: Option<f64>,

@@ -1,6 +1,7 @@
 //! A hash of everything in the config that shapes a task's answers.
 
 use domain::Protocol;
+use routing::certificate::Risk;
 use sha2::{Digest as _, Sha256};
 
 use super::checked::{Config, LocalTier, ModelSource, RecordsSource, RemoteTier, TaskConfig, Tier};
@@ -37,6 +38,9 @@ impl TaskConfig {
         });
         hash.option(self.target.as_ref(), |hash, target| {
             hash.number(target.max_error.to_bits());
+            if target.risk == Risk::Marginal {
+                hash.text("of all");
+            }
             hash.option(target.confidence, |hash, confidence| {
                 hash.number(confidence.to_bits())
             });
@@ -59,6 +63,9 @@ impl TaskConfig {
             hash.text(name.as_str());
             hash.option(config.tiers.get(name), |hash, tier| hash.tier(tier, config));
         });
+        if self.self_check {
+            hash.text("self-check");
+        }
         hash.0.finalize().into()
     }
 }

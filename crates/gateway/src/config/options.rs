@@ -79,6 +79,8 @@ const MAX_TOKENS_FIELDS: &[&str] = &["max_tokens", "max_completion_tokens"];
 const PROTOCOLS: &[&str] = &["openai", "openai-responses", "anthropic", "google"];
 /// Names of the headers in which a key may be sent.
 const KEY_HEADERS: &[&str] = &["authorization", "api-key", "x-api-key", "x-goog-api-key"];
+/// Names of what a target's error is a share of.
+const TARGET_OF: &[&str] = &["kept", "all"];
 /// Names of the times for which a budget holds.
 const WINDOWS: &[&str] = &["day", "month", "total"];
 /// Names of the moments from which a streamed answer is shown that might be passed on.
@@ -159,6 +161,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("tasks.*.sensitivity", Word(SENSITIVITIES), "what the texts are, and so where they may go", "\"internal\""),
     opt("tasks.*.target", Table, "the error that is allowed among kept answers", "{ max_error = 0.02 }"),
     opt("tasks.*.target.max_error", Number(0.0, 1.0), "the share of kept answers that may be wrong", "0.02"),
+    opt("tasks.*.target.of", Word(TARGET_OF), "what the error is a share of", "\"all\""),
     opt("tasks.*.target.confidence", Number(0.5, 0.9999), "the probability with which the error must be proven to stay below", "0.95"),
     opt("tasks.*.target.max_missed", Table, "for labels by name, the share of their documents that may be kept with another label", "{ suspicious = 0.05 }"),
     opt("tasks.*.target.max_missed.*", Number(0.0, 1.0), "the share of this label's documents that may be kept with another label", "0.05"),
@@ -182,6 +185,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("tasks.*.learn.every", Count(10, 1_000_000), "how many new right answers make a lesson", "200"),
     opt("tasks.*.stream", Word(STREAMS), "when a streamed answer that might be passed on is shown", "\"early\""),
     opt("tasks.*.early_tokens", Count(1, 1_000), "after how many tokens of a streamed answer it is decided whether it is kept", "16"),
+    opt("tasks.*.self_check", Switch, "whether a local model is asked about its own answer", "true"),
     opt("tasks.*.max_completion_tokens", Count(1, 1_000_000), "the most tokens that may be written for one document", "1024"),
     opt("tasks.*.temperature", Number(0.0, 2.0), "the sampling temperature", "0"),
     opt("tasks.*.text_field", Text, "the field or column of a document's text", "\"text\""),

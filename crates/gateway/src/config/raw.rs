@@ -332,6 +332,12 @@ pub(super) struct RawTask {
     ///
     /// Default: `16`. Range: 1 to 1000.
     pub(super) early_tokens: Option<u64>,
+    /// Whether a local model is asked whether its own answer is right, after it has written it:
+    /// the probability of "yes" is evidence for the answer's deferral head. It takes one more step
+    /// of the engine for each answer, and is for tasks without labels.
+    ///
+    /// Default: `false`.
+    pub(super) self_check: Option<bool>,
     /// The most tokens that a tier may write for one document; for models that reason it
     /// includes the reasoning. The money held for a paid attempt is computed from it.
     ///
@@ -375,6 +381,12 @@ pub(super) struct RawTarget {
     ///
     /// Required. Range: 0 to 1.
     pub(super) max_error: Option<f64>,
+    /// What `max_error` is a share of: `kept` answers, or `all` documents, those that are passed on
+    /// included. With `all` a tier may keep answers that it is less sure of, as long as there are
+    /// few of them. It needs a `confidence`.
+    ///
+    /// Default: of what is kept, as `kept` says.
+    pub(super) of: Option<String>,
     /// How sure it must be that no more of the kept answers are wrong: a certificate is then
     /// demanded, which `tiergate calibrate` writes. Without a valid one, every tier that has
     /// others behind it passes everything on. Without this option the threshold is found on

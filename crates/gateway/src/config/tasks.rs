@@ -97,6 +97,7 @@ fn check_task(
     let audit = audit::check(checks, &draft);
     let learn_every = learn::check(checks, &draft);
     let early_tokens = stream::check(checks, &draft);
+    let self_check = self_check(checks, &draft);
     Some(TaskConfig {
         task: Task {
             name: name.ok()?,
@@ -115,6 +116,7 @@ fn check_task(
         audit,
         learn_every,
         early_tokens,
+        self_check,
         flagged,
         max_completion_tokens: CompletionTokens(u64::try_from(most).unwrap_or(u64::MAX)),
         temperature: temperature.unwrap_or(0.0) as f32,
@@ -161,6 +163,20 @@ fn check_tier_names(
         }
     }
     listed
+}
+
+/// Whether local tiers are asked about their own answers.
+fn self_check(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> bool {
+    let is_wanted = draft.raw.self_check == Some(true);
+    if is_wanted && draft.kind.has_labels() {
+        let kind = draft.kind.as_str();
+        let fault = format!(
+            "a task of kind {kind} answers with a label, whose probability is known without asking; \
+             leave it out"
+        );
+        checks.faults.add(&draft.path.key("self_check"), fault);
+    }
+    is_wanted
 }
 
 fn check_prompt(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Option<String> {

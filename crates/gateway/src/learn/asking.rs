@@ -1,7 +1,7 @@
 //! Asking a tier inside about labelled records.
 
 use anyhow::bail;
-use domain::TierName;
+use domain::{LabelProbabilities, TierName};
 use futures_util::StreamExt as _;
 use ledger::RequestId;
 use routing::evidence::Evidence;
@@ -9,6 +9,7 @@ use routing::student::Student;
 
 use crate::app::App;
 use crate::config::TaskConfig;
+use crate::deferral::Heard;
 use crate::ready::ReadyTask;
 use crate::tenant::Tenant;
 use crate::terminal;
@@ -32,40 +33,43 @@ pub(crate) struct Given {
     pub(crate) evidence: Evidence,
 }
 
-/// What a task's student or engine makes of each text, in their order.
-///
-/// # Errors
-/// As [`labelled`].
-pub(crate) async fn inside<'a>(
-    app: &App,
-    task: &TaskConfig,
-    name: &TierName,
-    texts: impl ExactSizeIterator<Item = &'a str>,
-) -> anyhow::Result<Vec<Option<Answer>>> {
-    let student = app.tasks[&task.task.name].student.as_ref();
-    inside_with(app, (task, student), name, texts).await
+impl Given {
+    /// The likeliest label.
+    pub(crate) fn label(probabilities: LabelProbabilities) -> Self {
+        Self {
+            label: Some(probabilities.top().0),
+            text: String::new(),
+            evidence: Evidence::Labels(probabilities),
+        }
+    }
+
+    /// As what it is ranked.
+    pub(crate) fn said<'a>(&'a self, tier: &'a TierName) -> Heard<'a> {
+        Heard {
+            tier,
+            evidence: &self.evidence,
+            text: &self.text,
+        }
+    }
 }
 
-/// The same, the student being this one.
+/// What a task's engine, or its student, which is this one, says of each text, in their order.
 ///
 /// # Errors
-/// As [`labelled`].
-pub(crate) async fn inside_with<'a>(
+/// As [`given`].
+pub(crate) async fn inside<'a>(
     app: &App,
     (task, student): (&TaskConfig, Option<&Student>),
     name: &TierName,
     texts: impl ExactSizeIterator<Item = &'a str>,
-) -> anyhow::Result<Vec<Option<Answer>>> {
+) -> anyhow::Result<Vec<Option<Given>>> {
     match (&app.tiers[name], student) {
         _ if texts.len() == 0 => Ok(Vec::new()),
         (Tier::Student, Some(student)) => {
-            let predict = |text: &str| {
-                let (label, confidence) = student.predict(text).top();
-                Some(Answer { label, confidence })
-            };
+            let predict = |text: &str| Some(Given::label(student.predict(text)));
             Ok(tokio::task::block_in_place(|| texts.map(predict).collect()))
         }
-        (tier, _) => labelled(task, name, tier, texts).await,
+        (tier, _) => given(task, (name, tier), texts).await,
     }
 }
 

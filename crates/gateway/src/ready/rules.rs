@@ -1,10 +1,11 @@
 //! By which rules answers are kept, and what proves them.
 
-use domain::{Sensitivity, TierKind, TierName};
+use domain::{Sensitivity, TaskKind, TierKind, TierName};
 use routing::cascade::{Cascade, Rule, Rung};
 
 use crate::audit::Watch;
 use crate::certificate::{self, Extent, Standing};
+use crate::deferral::{Heads, Ranking};
 
 /// What is proven of a task, and how that is watched.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Rules {
     pub(super) escalating: Cascade,
     /// Where the thresholds come from.
     pub(crate) standing: Standing,
+    /// By which answers are ranked, where it is not by their raw confidence.
+    heads: Heads,
     /// The certificate that proves them: SHA-256 of what it claims.
     pub(crate) certificate: Option<String>,
     /// How that certificate is watched, if it is.
@@ -39,6 +42,7 @@ impl Rules {
             cascade: Cascade::new(rungs, sensitivity),
             escalating: Cascade::new(escalating, sensitivity),
             standing: Standing::Stated,
+            heads: Heads::new(),
             certificate: None,
             watch: None,
         }
@@ -58,9 +62,19 @@ impl Rules {
     pub(super) fn under(self, standing: Standing, watch: Option<Watch>) -> Self {
         Self {
             certificate: standing.certificate().map(certificate::id),
+            heads: standing.heads(),
             standing,
             watch,
             ..self
+        }
+    }
+
+    /// By what answers of a kind of task are ranked.
+    pub(crate) fn ranking(&self, kind: TaskKind) -> Ranking<'_> {
+        Ranking {
+            kind,
+            extent: self.extent,
+            heads: &self.heads,
         }
     }
 
@@ -98,6 +112,7 @@ impl Rules {
             _ if rung.kind == TierKind::Person => format!("{} reviews", rung.tier),
             Rule::Threshold(threshold) => format!("{} from {threshold:.4}{proven}", rung.tier),
             Rule::Always => format!("{} always", rung.tier),
+            Rule::Heard => format!("{} never, but heard", rung.tier),
             Rule::Never => format!("{} never", rung.tier),
         };
         let rungs: Vec<String> = self.cascade.rungs().iter().map(rung).collect();
@@ -107,7 +122,7 @@ impl Rules {
 
 fn without_threshold(rung: Rung) -> Rung {
     let rule = match rung.rule {
-        Rule::Threshold(_) => Rule::Never,
+        Rule::Threshold(_) | Rule::Heard => Rule::Never,
         rule => rule,
     };
     Rung { rule, ..rung }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{Prompt, Role, Task};
 use ledger::{NewRecord, Timestamp};
-use routing::cascade::{Decision, Rule};
+use routing::cascade::{Decision, Rule, Turn};
 use routing::evidence::{Evidence, TokenLogProbabilities};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -52,6 +52,10 @@ pub(crate) struct ModelAnswer {
     /// Raw, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) confidence: Option<f64>,
+    /// How likely it is right by the tier's deferral head, where it has one: what its threshold is
+    /// about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) score: Option<f64>,
     /// The logarithm of each label's probability, in the labels' order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) logits: Option<Vec<f64>>,
@@ -76,6 +80,8 @@ pub(crate) struct ModelAnswer {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct TokensJson {
     tokens: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    self_check: Option<f64>,
     mean: f64,
     /// At 0, a tenth, two tenths, … and 1.
     quantiles: Vec<f64>,
@@ -103,12 +109,16 @@ impl Decided<'_> {
         let rungs = &self.decision.rungs;
         let thresholds = rungs.iter().filter_map(|rung| match rung.rule {
             Rule::Threshold(threshold) => Some((rung.tier.to_string(), threshold)),
-            Rule::Always | Rule::Never => None,
+            Rule::Always | Rule::Heard | Rule::Never => None,
         });
         let early = task.early.as_ref().map(|early| early.extent);
         let models = self.asked.iter().map(|(rung, asked)| {
-            let tier = rungs[*rung].tier.to_string();
-            (tier, ModelAnswer::of(asked, (self.rules.extent, early)))
+            let rung = &rungs[*rung];
+            let mut answer = ModelAnswer::of(asked, (self.rules.extent, early));
+            if self.rules.ranking(task.task.kind).has_head(&rung.tier) {
+                answer.score = confidence_of(&rung.turn);
+            }
+            (rung.tier.to_string(), answer)
         });
         let content = Content {
             instruction: instruction(&task.task),
@@ -125,6 +135,14 @@ impl Decided<'_> {
             content: content.encode(),
             expires_at: Timestamp::from_unix_ms(at.unix_ms() + days * MS_PER_DAY),
         })
+    }
+}
+
+/// How sure an answer was.
+fn confidence_of(turn: &Turn) -> Option<f64> {
+    match turn {
+        Turn::Accepted { confidence, .. } | Turn::Escalated { confidence, .. } => *confidence,
+        _ => None,
     }
 }
 
@@ -189,6 +207,7 @@ impl TokensJson {
         let quantile = |tenth| finite(tokens.quantile(f64::from(tenth) / 10.0));
         Self {
             tokens: tokens.len(),
+            self_check: tokens.self_check(),
             mean: finite(tokens.mean()),
             quantiles: (0..=10).map(quantile).collect(),
         }

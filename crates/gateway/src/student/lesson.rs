@@ -72,7 +72,7 @@ pub(crate) async fn give(app: &App, name: &TaskName) -> anyhow::Result<Given> {
     }
     let (key, student) = taught(&app.config, task, labels, &known.teaching)?;
     let texts = live::thinned(known.proof, known.lowest);
-    let proven = prove(app, task, &student, (texts, reference.clone())).await?;
+    let proven = prove(app, task, &student, (texts, certificate)).await?;
     let before = share_kept(app, task, present, (certificate, &proven.sample)).await?;
     let after = proven.share_kept;
     let mut lesson = Lesson {

@@ -8,8 +8,9 @@ use routing::cascade::Rule;
 use super::Sides;
 use crate::app::App;
 use crate::config::TaskConfig;
+use crate::deferral::Heard;
 use crate::learn::Labelled;
-use crate::learn::asking;
+use crate::learn::asking::{self, Given};
 use crate::reference::{Referred, asked};
 
 /// What came of asking.
@@ -57,6 +58,9 @@ pub(super) async fn measure(
 ) -> anyhow::Result<Measured> {
     let mut inside = vec![None; records.len()];
     let mut kept = vec![false; records.len()];
+    let ready = &app.tasks[&task.task.name];
+    let (student, ranking) = (ready.student.as_ref(), ready.rules.ranking(task.task.kind));
+    let mut said: Vec<Vec<(&TierName, Given)>> = records.iter().map(|_| Vec::new()).collect();
     let start = Instant::now();
     for (index, tier) in sides.inside.iter().enumerate() {
         let last = index + 1 == sides.inside.len();
@@ -66,15 +70,22 @@ pub(super) async fn measure(
         }
         let left: Vec<usize> = (0..records.len()).filter(|&i| !kept[i]).collect();
         let texts = left.iter().map(|&i| records[i].text.as_str());
-        let answers = asking::inside(app, task, tier, texts).await?;
+        let answers = asking::inside(app, (task, student), tier, texts).await?;
         for (record, answer) in left.into_iter().zip(answers) {
             let Some(answer) = answer else { continue };
-            inside[record] = Some(answer.label);
+            let Some(label) = answer.label else { continue };
+            inside[record] = Some(label);
+            let text = &records[record].text;
+            let earlier = said[record].iter().map(|(tier, it)| it.said(tier));
+            let earlier: Vec<Heard<'_>> = earlier.collect();
             kept[record] = match rule {
-                Rule::Threshold(threshold) => answer.confidence >= threshold,
+                Rule::Threshold(threshold) => {
+                    ranking.confidence(text, answer.said(tier), &earlier) >= threshold
+                }
                 Rule::Always => true,
-                Rule::Never => false,
+                Rule::Heard | Rule::Never => false,
             };
+            said[record].push((tier, answer));
         }
     }
     let seconds_inside = start.elapsed().as_secs_f64();

@@ -3,6 +3,7 @@
 mod conversation;
 mod embedding;
 mod rules;
+mod self_check;
 mod telling;
 mod writing;
 

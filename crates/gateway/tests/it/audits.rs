@@ -12,17 +12,17 @@ use crate::workplace::{MATTERS, Ran, Workplace, config, documents, labelled};
 
 const STUDENT: &str = "[tiers.student]\nkind = \"student\"\n";
 const REVIEWER: &str = "[tiers.reviewer]\nkind = \"person\"\n";
-const TARGET: &str = "target = { max_error = 0.1, confidence = 0.9 }";
-const CALIBRATE: [&str; 5] = [
+pub(crate) const TARGET: &str = "target = { max_error = 0.1, confidence = 0.9 }";
+pub(crate) const CALIBRATE: [&str; 5] = [
     "calibrate",
     "classify",
     "--records",
     "proof.jsonl",
     "--json",
 ];
-const RUN: [&str; 6] = ["run", "classify", "in.jsonl", "-o", "out.jsonl", "--json"];
+pub(crate) const RUN: [&str; 6] = ["run", "classify", "in.jsonl", "-o", "out.jsonl", "--json"];
 
-fn lines(documents: &[Value]) -> String {
+pub(crate) fn lines(documents: &[Value]) -> String {
     let line = |document: &Value| {
         let line = json!({
             "id": document["id"], "text": document["text"], "gold": document["classify"],
@@ -33,7 +33,7 @@ fn lines(documents: &[Value]) -> String {
 }
 
 /// A place with a student of 600 records, 800 records that certify, and 300 documents to answer.
-fn place() -> Workplace {
+pub(crate) fn place() -> Workplace {
     let place = Workplace::new();
     place.write("labelled.jsonl", lines(&labelled()[..600]));
     place.write("proof.jsonl", lines(&documents()[..800]));
@@ -42,7 +42,7 @@ fn place() -> Workplace {
 }
 
 /// A config with these tiers behind the student.
-fn with(sections: &str, behind: &str, audit: &str) -> String {
+pub(crate) fn with(sections: &str, behind: &str, audit: &str) -> String {
     let task = format!(
         "sensitivity = \"internal\"\nmax_completion_tokens = 16\n{TARGET}\n\
          records = {{ path = \"labelled.jsonl\", keep = true }}\naudit = {audit}"
@@ -50,13 +50,13 @@ fn with(sections: &str, behind: &str, audit: &str) -> String {
     config(&["student", behind], &format!("{STUDENT}{sections}"), &task)
 }
 
-fn good(ran: Ran) -> Ran {
+pub(crate) fn good(ran: Ran) -> Ran {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     ran
 }
 
 /// What `tiergate certificates` says of the one task.
-fn certificates(place: &Workplace) -> Value {
+pub(crate) fn certificates(place: &Workplace) -> Value {
     let ran = good(place.run(&["certificates", "--json"]));
     ran.summary()["certificates"][0].clone()
 }

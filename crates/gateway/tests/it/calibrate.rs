@@ -315,6 +315,66 @@ fn each_tier_proves_itself_on_all_that_reaches_it_whichever_stands_first() {
 }
 
 #[test]
+fn an_answer_is_ranked_when_it_is_given_as_it_was_when_that_was_proven() {
+    let place = place("{ max_error = 0.1, confidence = 0.9 }");
+    // Here routine is a matter of complaint, which the model does not know: it is sure and wrong.
+    let other = |lines: String| lines.replace(":\"routine\"", ":\"complaint\"");
+    place.write("labelled.jsonl", other(lines(&labelled()[..600])));
+    place.write("proof.jsonl", other(lines(&documents()[..800])));
+    let sections = format!("{STUDENT}{REVIEWER}{LLAMA}");
+    let tiers = ["student", "llama", "reviewer"];
+    let target = "{ max_error = 0.1, confidence = 0.9 }";
+    write_config(&place, &sections, &tiers, target);
+    let kept = place.read("tiergate.toml").replace(
+        "records = { path = \"labelled.jsonl\" }",
+        "records = { path = \"labelled.jsonl\", keep = true, days = 5 }",
+    );
+    place.write("tiergate.toml", kept);
+    let report = report(&place.run(&CALIBRATE));
+    // What the student says of an answer is evidence for or against it.
+    let ranked = report["tiers"][1]["ranked"].as_str().unwrap();
+    assert!(ranked.contains("by a head of"), "{ranked}");
+    let proven: Value = serde_json::from_str(&place.read(CERTIFICATE)).unwrap();
+    let head = &proven["claim"]["tiers"][1]["head"];
+    assert_eq!(head["heard"], serde_json::json!(["student"]), "{proven}");
+
+    let ran = place.run(&[
+        "run",
+        "classify",
+        "proof.jsonl",
+        "-o",
+        "out.jsonl",
+        "--json",
+    ]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let results = place.results("out.jsonl");
+    for tier in report["tiers"].as_array().unwrap() {
+        let answered = results.iter().filter(|it| it["tier"] == tier["tier"]);
+        let wrong = answered.clone().filter(|it| it["answer"] != it["gold"]);
+        assert_eq!(tier["kept"], answered.count(), "{tier}");
+        assert_eq!(tier["errors"], wrong.count(), "{tier}");
+    }
+    assert!(report["tiers"][1]["kept"].as_u64() > Some(0), "{report}");
+    // Both numbers are kept, and what is exported is read again.
+    let export = ["records", "export", "classify", "--out", "live.jsonl"];
+    assert_eq!(place.run(&export).code, Some(0));
+    let live = place.results("live.jsonl");
+    let llama = |line: &&Value| line["models"]["llama"]["score"].is_f64();
+    let heard = live.iter().find(llama).unwrap();
+    assert!(heard["models"]["llama"]["confidence"].is_f64(), "{heard}");
+    assert!(heard["models"]["student"]["score"].is_null(), "{heard}");
+
+    // With few records of its own the task is told that they are too few for a head.
+    place.write("labelled.jsonl", other(lines(&labelled()[..150])));
+    let report = self::report(&place.run(&CALIBRATE));
+    let ranked = report["tiers"][1]["ranked"].as_str().unwrap();
+    assert!(
+        ranked.contains("too few for a head; 200 would do"),
+        "{ranked}"
+    );
+}
+
+#[test]
 fn records_that_the_student_learned_from_are_refused() {
     let place = place("{ max_error = 0.05, confidence = 0.9 }");
     let shared = lines(&labelled()[590..600]) + &lines(&documents()[..50]);

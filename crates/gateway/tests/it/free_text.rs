@@ -39,6 +39,11 @@ fn answers(place: &Workplace, tokens: usize) -> Vec<Value> {
         "all.jsonl",
         documents().iter().map(line).collect::<String>(),
     );
+    answers_to(place, "..600")
+}
+
+/// What it answers to these documents.
+fn answers_to(place: &Workplace, rows: &str) -> Vec<Value> {
     let run = [
         "run",
         "gist",
@@ -46,7 +51,7 @@ fn answers(place: &Workplace, tokens: usize) -> Vec<Value> {
         "-o",
         "answers.jsonl",
         "--rows",
-        "..600",
+        rows,
     ];
     good(place.run(&[&run[..], &["--again"]].concat()));
     place.results("answers.jsonl")
@@ -103,6 +108,81 @@ fn place(behind: &str, sections: &str, more: &str) -> (Workplace, Vec<Value>, f6
     place.write("proof.jsonl", records(&answers[..400], sure, false));
     place.write("tiergate.toml", config(behind, sections, more));
     (place, answers, sure)
+}
+
+#[test]
+fn with_many_records_some_are_put_aside_for_a_deferral_head() {
+    let place = Workplace::new();
+    answers(&place, 6);
+    let answers = answers_to(&place, "..1000");
+    // Short answers are wrong, whatever the model thinks of them: it takes more than the raw
+    // confidence to see that.
+    let length = |it: &Value| it["answer"].as_str().unwrap().len();
+    let mut lengths: Vec<usize> = answers.iter().map(length).collect();
+    lengths.sort_unstable();
+    let right: Vec<bool> = answers
+        .iter()
+        .map(|it| length(it) >= lengths[400])
+        .collect();
+    place.write("proof.jsonl", records_where(&answers, &right, false));
+    place.write("tiergate.toml", config("reviewer", REVIEWER, ""));
+    let proven = report(place.run(&CALIBRATE));
+    assert_eq!(proven["records"], 750, "{proven}");
+    let tier = &proven["tiers"][0];
+    let ranked = tier["ranked"].as_str().unwrap();
+    assert!(ranked.contains("250 records"), "{ranked}");
+    // What is kept of the same documents is what was proven, and of those put aside no more.
+    let run = [
+        "run",
+        "gist",
+        "all.jsonl",
+        "-o",
+        "out.jsonl",
+        "--rows",
+        "..1000",
+    ];
+    good(place.run(&run));
+    let kept = place
+        .results("out.jsonl")
+        .iter()
+        .filter(|it| it["tier"] == "llama")
+        .count() as u64;
+    let least = tier["kept"].as_u64().unwrap();
+    assert!((least..=least + 250).contains(&kept), "{kept} of {least}");
+}
+
+#[test]
+fn a_model_is_asked_about_its_own_answers_and_another_way_voids_the_certificate() {
+    let (place, ..) = place(
+        "reviewer",
+        REVIEWER,
+        "self_check = true\nrecords = { keep = true }",
+    );
+    report(place.run(&CALIBRATE));
+    let run = [
+        "run",
+        "gist",
+        "all.jsonl",
+        "-o",
+        "out.jsonl",
+        "--rows",
+        "..20",
+    ];
+    good(place.run(&run));
+    good(place.run(&["records", "export", "gist", "--out", "live.jsonl"]));
+    for line in place.results("live.jsonl") {
+        let checked = line["models"]["llama"]["token_log_probabilities"]["self_check"].as_f64();
+        assert!(
+            checked.is_some_and(|it| (0.0..=1.0).contains(&it)),
+            "{line}"
+        );
+    }
+    place.write("tiergate.toml", config("reviewer", REVIEWER, ""));
+    let ran = good(place.run(&[&run[..], &["--again"]].concat()));
+    assert!(
+        ran.err.contains("is void: changed since: writing"),
+        "{ran:?}"
+    );
 }
 
 #[test]

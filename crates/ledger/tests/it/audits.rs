@@ -2,7 +2,7 @@
 
 use ledger::{
     AuditEnd, AuditOutcome, AuditTally, Correction, DueAudit, Finding, Forgetting, Ledger,
-    LedgerError, Monitored, NewAudit, NewHold, NewMonitor, Outcome, Purpose, TimeRange,
+    LedgerError, Monitored, NewAudit, NewHold, NewMonitor, Outcome, PassedOn, Purpose, TimeRange,
 };
 
 use crate::place::{
@@ -119,6 +119,26 @@ async fn an_audit_is_booked_with_its_money_and_moves_its_monitor() {
     assert_eq!((line.text, line.reference.as_deref()), (None, Some("fine")));
     ledger.close().await.unwrap();
     assert_eq!(place.day_sums(), [70, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_monitor_hears_once_of_what_was_passed_on() {
+    let place = Place::new();
+    let ledger = opened(&place).await;
+    let passed = |name: &str, certificate: &str| Outcome {
+        passed_on: Some(PassedOn {
+            certificate: certificate.to_owned(),
+            answer: "fraud".to_owned(),
+            probability_min: 0.02,
+            advance: count_up(),
+        }),
+        ..answered(name)
+    };
+    for (name, certificate) in [("a", "cert"), ("b", "cert"), ("b", "cert"), ("c", "other")] {
+        ledger.record(passed(name, certificate)).await.unwrap();
+    }
+    assert_eq!(monitor(&ledger, "cert").await.state, "2 0");
+    ledger.close().await.unwrap();
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use domain::{CompletionTokens, Picodollars, PromptTokens, TaskName, TierName, Usage};
 use ledger::{
     Advance, Advanced, AttemptId, AttemptState, Balance, BudgetLimit, Decision, ItemStatus, JobId,
-    JobItem, JobSpec, Ledger, NewHold, OpenOptions, Outcome, Reader, RequestId, Timestamp, Total,
-    Verdict,
+    JobItem, JobSpec, Ledger, NewHold, Observed, OpenOptions, Outcome, Reader, RequestId,
+    Timestamp, Total, Verdict,
 };
 
 /// A directory of its own for one test.
@@ -149,18 +149,20 @@ pub(crate) fn answered(name: &str) -> Outcome {
         item: None,
         record: None,
         audit: None,
+        passed_on: None,
     }
 }
 
 /// A monitor whose state is how many audits there were and how many wrong, such as `5 2`; the
 /// third wrong one revokes.
 pub(crate) fn count_up() -> Advance {
-    Advance::new(|state, finding| {
+    Advance::new(|state, observed| {
         let numbers: Option<Vec<u32>> = state.split(' ').map(|n| n.parse().ok()).collect();
         let Some([audits, wrong]) = numbers.as_deref() else {
             return Err("it is damaged".to_owned());
         };
-        let wrong = wrong + u32::from(finding.wrong);
+        let is_wrong = matches!(observed, Observed::Audit { finding, .. } if finding.wrong);
+        let wrong = wrong + u32::from(is_wrong);
         Ok(Advanced {
             state: format!("{} {wrong}", audits + 1),
             revoked: wrong >= 3,

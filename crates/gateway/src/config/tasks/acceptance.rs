@@ -1,6 +1,7 @@
 //! Checks of who answers a task: in which order, where they stand, and when an answer is accepted.
 
 use domain::{TaskKind, TierKind, Zone};
+use routing::certificate::Risk;
 
 use super::{Draft, ListedTier};
 use crate::config::check::Checks;
@@ -21,6 +22,7 @@ pub(super) fn check_target(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Op
     let path = draft.path.key("target");
     let RawTarget {
         max_error,
+        of,
         confidence,
         max_missed: _,
     } = draft.raw.target.as_ref()?;
@@ -39,6 +41,12 @@ pub(super) fn check_target(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Op
         checks.faults.add_missing(&place);
     }
     let max_error = checks.number(&place, *max_error);
+    let risk = checks.word(&path.key("of"), of.as_ref(), risk_named);
+    if risk == Some(Risk::Marginal) && confidence.is_none() {
+        let fault = "it is proven or nothing; add a confidence beside it, for example \
+                     confidence = 0.95";
+        checks.faults.add(&path.key("of"), fault);
+    }
     let sure = path.key("confidence");
     let confidence = checks.number(&sure, *confidence);
     if confidence.is_some() {
@@ -51,8 +59,17 @@ pub(super) fn check_target(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Op
     }
     Some(Target {
         max_error: max_error?,
+        risk: risk.unwrap_or(Risk::Selective),
         confidence,
     })
+}
+
+fn risk_named(name: &str) -> Option<Risk> {
+    match name {
+        "kept" => Some(Risk::Selective),
+        "all" => Some(Risk::Marginal),
+        _ => None,
+    }
 }
 
 /// A certificate is about the answers of tiers that bring evidence and may pass a document on.

@@ -15,6 +15,7 @@ const OF_NO_USE: &[&str] = &[
     "learn",
     "stream",
     "early_tokens",
+    "self_check",
     "max_completion_tokens",
     "temperature",
     "text_field",

@@ -67,6 +67,37 @@ fn only_what_can_be_proven_may_be_asked_for() {
 }
 
 #[test]
+fn only_free_text_is_checked_by_its_own_model() {
+    let target = "{ max_error = 0.02, confidence = 0.95 }\nself_check = true";
+    check(
+        TIERS,
+        target,
+        "tasks.letters.self_check: a task of kind flag answers with a label, whose probability is \
+         known without asking; leave it out",
+    );
+}
+
+#[test]
+fn an_error_is_a_share_of_what_is_kept_or_of_all() {
+    let of = |of: &str| format!("{{ max_error = 0.02, confidence = 0.95, of = \"{of}\" }}");
+    for name in ["kept", "all"] {
+        assert_eq!(faults(TIERS, &of(name)), Vec::<String>::new());
+    }
+    let unknown = faults(TIERS, &of("some"));
+    assert!(
+        unknown[0].contains("target.of") && unknown[0].contains("kept, all"),
+        "{unknown:?}"
+    );
+    let unproven = "{ max_error = 0.02, of = \"all\" }\nrecords = { path = \"r\" }";
+    check(
+        TIERS,
+        unproven,
+        "target.of: it is proven or nothing; add a confidence beside it, for example confidence = \
+         0.95",
+    );
+}
+
+#[test]
 fn labels_that_must_not_be_missed_are_known_and_have_a_share() {
     for (max_missed, fault) in [
         (

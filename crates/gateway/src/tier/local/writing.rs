@@ -52,7 +52,12 @@ impl LocalTier {
         let Some((first, mut completion)) = all.next() else {
             return Err(broken());
         };
-        let evidence = TokenLogProbabilities::new(&first.log_probabilities).ok();
+        let mut evidence = TokenLogProbabilities::new(&first.log_probabilities).ok();
+        // Of what is shown while it is written nothing is decided any more.
+        if question.task.self_check && question.live.is_none() {
+            let checked = self.self_check(question, &completion.text()).await;
+            evidence = evidence.map(|tokens| tokens.with_self_check(checked));
+        }
         let mut usage = counted(first.usage, first.log_probabilities.len());
         for (written, other) in all {
             usage.completion.0 += written.log_probabilities.len() as u64;
