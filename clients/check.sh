@@ -31,21 +31,14 @@ first_line() {
     return 1
 }
 
+# Fetches into an environment of its own, as what one asks for may keep another from its newest.
 fetch_python() {
+    local name=$1
+    shift
     command -v python3 >/dev/null || return 1
-    [ -x "$fetched/venv/bin/pip" ] || python3 -m venv "$fetched/venv" || return 1
-    "$fetched/venv/bin/pip" install --quiet --disable-pip-version-check --upgrade \
-        --retries 1 --timeout 15 --requirement requirements.txt
-}
-
-fetch_frameworks() {
-    "$fetched/venv/bin/pip" install --quiet --disable-pip-version-check --upgrade \
-        --retries 1 --timeout 15 --requirement frameworks.txt
-}
-
-fetch_validator() {
-    "$fetched/venv/bin/pip" install --quiet --disable-pip-version-check --upgrade \
-        --retries 1 --timeout 15 jsonschema pyyaml
+    [ -x "$fetched/$name/bin/pip" ] || python3 -m venv "$fetched/$name" || return 1
+    "$fetched/$name/bin/pip" install --quiet --disable-pip-version-check --upgrade \
+        --retries 1 --timeout 15 "$@"
 }
 
 fetch_node() {
@@ -77,9 +70,9 @@ serve() {
 
 python=false frameworks=false validator=false node=false
 mkdir -p "$fetched"
-fetch_python >"$work/pip" 2>&1 && python=true
-$python && fetch_frameworks >"$work/frameworks" 2>&1 && frameworks=true
-$python && [ -f "$description" ] && fetch_validator >"$work/validator" 2>&1 && validator=true
+fetch_python clients --requirement requirements.txt >"$work/pip" 2>&1 && python=true
+$python && fetch_python frameworks --requirement frameworks.txt >"$work/frameworks" 2>&1 && frameworks=true
+$python && [ -f "$description" ] && fetch_python validator jsonschema pyyaml >"$work/validator" 2>&1 && validator=true
 fetch_node >"$work/npm" 2>&1 && node=true
 $python || printf 'skipped: the clients of Python can not be fetched\n'
 $frameworks || printf 'skipped: LangChain and LlamaIndex can not be fetched\n'
@@ -87,7 +80,7 @@ $validator || printf 'skipped: OpenAI'"'"'s description is not there or can not 
 $node || printf 'skipped: the clients of JavaScript can not be fetched\n'
 $python || $node || exit 0
 serve
-if $python; then "$fetched/venv/bin/python" check.py "$address"; fi
-if $frameworks; then "$fetched/venv/bin/python" frameworks.py "$address"; fi
-if $validator; then "$fetched/venv/bin/python" described.py "$address" "$description"; fi
+if $python; then "$fetched/clients/bin/python" check.py "$address"; fi
+if $frameworks; then "$fetched/frameworks/bin/python" frameworks.py "$address"; fi
+if $validator; then "$fetched/validator/bin/python" described.py "$address" "$description"; fi
 if $node; then (cd "$fetched/node" && node check.mjs "$address"); fi
