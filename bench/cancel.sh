@@ -10,26 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 times=${1:-50}
-profile=${PROFILE:-release}
-flags=()
-[ "$profile" = debug ] || flags=(--release)
-cargo build --locked --quiet "${flags[@]}" --package gateway --package standin --bins >&2
-bin=$(cd "${CARGO_TARGET_DIR:-target}/$profile" && pwd)
-work=$(mktemp -d)
-started=()
-
-finish() {
-    for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done
-    for pid in "${started[@]}"; do wait "$pid" 2>/dev/null || true; done
-    rm -rf "$work"
-}
-trap finish EXIT
-
-# Waits for the first line of a file.
-first_line() {
-    while [ ! -s "$1" ]; do sleep 0.05; done
-    head -n 1 "$1"
-}
+source bench/serving.sh
 
 # Starts a tiergate before a vendor; its address is in `address`.
 start_tiergate() {
@@ -48,11 +29,11 @@ sensitivity = "public"
 tiers = ["vendor"]
 TOML
     (cd "$work" && TIERGATE_LOG=error exec "$bin/tiergate" serve --listen 127.0.0.1:0 >"$work/said") &
-    started+=($!)
+    middle=$!
+    started+=("$middle")
     address=$(first_line "$work/said")
     address=${address#listening on http://}
-    until bash -c "exec 3<>/dev/tcp/${address/://} && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 &&
-        grep -q '200 OK' <&3" 2>/dev/null; do sleep 0.1; done
+    answers GET /readyz
 }
 
 for way in direct tiergate; do

@@ -13,32 +13,13 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 rounds=${1:-3}
-profile=${PROFILE:-release}
 requests=${REQUESTS:-2000}
 peers=${PEERS:+$(cd "$PEERS" && pwd)}
 ways=(direct relay tiergate)
 for peer in tensorzero portkey litellm; do
     [ -z "$peers" ] || [ ! -d "$peers/$peer" ] || ways+=("$peer")
 done
-flags=()
-[ "$profile" = debug ] || flags=(--release)
-cargo build --locked --quiet "${flags[@]}" --package gateway --package standin --bins >&2
-bin=$(cd "${CARGO_TARGET_DIR:-target}/$profile" && pwd)
-work=$(mktemp -d)
-started=()
-
-finish() {
-    for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done
-    for pid in "${started[@]}"; do wait "$pid" 2>/dev/null || true; done
-    rm -rf "$work"
-}
-trap finish EXIT
-
-# Waits for the first line of a file.
-first_line() {
-    while [ ! -s "$1" ]; do sleep 0.05; done
-    head -n 1 "$1"
-}
+source bench/serving.sh
 
 # Starts a stand-in that needs so long for each token; its address is in `address`.
 start_standin() {
@@ -148,15 +129,6 @@ YAML
     how=(--header 'authorization: Bearer sk-bench')
 }
 
-# Waits until `address` answers a path with 200.
-answers() {
-    until bash -c "exec 3<>/dev/tcp/${address/://} && printf '$1 $2 HTTP/1.0\r\nhost: localhost\r\n\r\n' >&3 &&
-        grep -q '200 OK' <&3" 2>/dev/null; do
-        kill -0 "$middle" || { echo "bench: what listens on $address did not start" >&2; exit 1; }
-        sleep 0.1
-    done
-}
-
 # Processor time of the process in the middle, in microseconds.
 spent_us() {
     [ -n "$middle" ] || { echo 0; return; }
@@ -200,10 +172,7 @@ for round in $(seq "$rounds"); do
                 measure "$way" streams streams --text long --connections 100 --each 2
                 measure "$way" crowd streams --text long --connections 500 --each 1
             fi
-            finish_round=("${started[@]}")
-            for pid in "${finish_round[@]}"; do kill "$pid" 2>/dev/null || true; done
-            for pid in "${finish_round[@]}"; do wait "$pid" 2>/dev/null || true; done
-            started=()
+            end_started
         done
     done
 done

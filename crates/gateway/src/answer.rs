@@ -1,5 +1,6 @@
 //! One request's way, from its prompt to its recorded answer.
 
+mod booking;
 mod decision_json;
 mod embedding;
 mod live;
@@ -13,14 +14,14 @@ use std::sync::Arc;
 
 use domain::{Completion, Picodollars, Prompt, TierName};
 use ledger::{
-    Basis, Counterfactual, JobId, JobItem, LedgerError, NewAudit, NewRecord,
-    Outcome as LedgerOutcome, PassedOn, RequestId, Timestamp, Verdict,
+    Basis, Counterfactual, JobId, JobItem, LedgerError, NewAudit, PassedOn, RequestId, Timestamp,
 };
-use routing::cascade::{Decision, Outcome, Rule, Rung, Step};
+use routing::cascade::{Cascade, Decision, Outcome, Rule, Rung, Step};
 use routing::evidence::Evidence;
 use wire::chat::{Delivery, Extra, RequestedGeneration};
 use wire::embedding::Embeddings;
 
+use self::booking::{Booked, Books, record};
 use crate::agreement::canonical;
 use crate::app::App;
 use crate::audit::choice::Choice;
@@ -137,26 +138,9 @@ pub(crate) async fn answer(
     live: Option<&Live>,
 ) -> Result<Answered, LedgerError> {
     let _in_flight = app.metrics.in_flight();
-    let mut asked: Vec<(usize, Asked)> = Vec::new();
-    let mut outcomes: Vec<Outcome> = Vec::new();
     let delivery = live.map_or(Delivery::Whole, |_| Delivery::Streamed);
     let (rules, cascade) = task.rules_for(&request.generation, delivery);
-    let decision = loop {
-        let decision = decide(cascade, &outcomes);
-        let Step::Ask { rung } = decision.step else {
-            break decision;
-        };
-        let came = ask(app, (task, rules), request, rung, live).await;
-        let broke_off = came.result.is_err() && live.is_some_and(Live::has_begun);
-        let so_far = (rung, request, &asked[..]);
-        let sure = |answer: &TierAnswer| confidence(answer, task, rules, so_far);
-        outcomes.push(outcome_of(&came, sure));
-        asked.push((rung, came));
-        if broke_off {
-            // Another tier's text can't follow the part that the reader has seen.
-            break decide(cascade, &outcomes);
-        }
-    };
+    let (asked, decision) = ask_in_turn(app, (task, rules), cascade, (request, live)).await;
     let elapsed_ms = asked
         .iter()
         .map(|(_, a)| a.elapsed.as_secs_f64() * 1e3)
@@ -205,6 +189,35 @@ pub(crate) async fn answer(
     record(app, task, booked, (&answered, books)).await?;
     answered.count(app, task);
     Ok(answered)
+}
+
+/// Asks tier after tier until one's answer is accepted or none is left; what came of each by its
+/// rung, in the order of asking, and the decision.
+async fn ask_in_turn(
+    app: &App,
+    (task, rules): (&ReadyTask, &Rules),
+    cascade: &Cascade,
+    (request, live): (&Request, Option<&Live>),
+) -> (Vec<(usize, Asked)>, Decision) {
+    let mut asked: Vec<(usize, Asked)> = Vec::new();
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    let decision = loop {
+        let decision = decide(cascade, &outcomes);
+        let Step::Ask { rung } = decision.step else {
+            break decision;
+        };
+        let came = ask(app, (task, rules), request, rung, live).await;
+        let broke_off = came.result.is_err() && live.is_some_and(Live::has_begun);
+        let so_far = (rung, request, &asked[..]);
+        let sure = |answer: &TierAnswer| confidence(answer, task, rules, so_far);
+        outcomes.push(outcome_of(&came, sure));
+        asked.push((rung, came));
+        if broke_off {
+            // Another tier's text can't follow the part that the reader has seen.
+            break decide(cascade, &outcomes);
+        }
+    };
+    (asked, decision)
 }
 
 async fn ask(
@@ -339,87 +352,6 @@ fn failed(decision: &Decision, results: Vec<(usize, Result<TierAnswer, TierFailu
     }
 }
 
-/// What is booked with a decision.
-struct Books {
-    at: Timestamp,
-    bill: Bill,
-    /// Text and answers, where the task keeps them.
-    kept: Option<NewRecord>,
-    /// The audit, where the answer was chosen for one.
-    audit: Option<NewAudit>,
-    /// What the certificate's monitor shall hear of a request that was passed on.
-    passed_on: Option<PassedOn>,
-}
-
-impl Books {
-    /// Those of an answer of which nothing is kept.
-    fn of(bill: Bill, at: Timestamp) -> Self {
-        Self {
-            at,
-            bill,
-            kept: None,
-            audit: None,
-            passed_on: None,
-        }
-    }
-}
-
-/// The request that a decision is about.
-struct Booked<'a> {
-    id: &'a RequestId,
-    prompt_bytes: u64,
-    /// Its place in a batch run, with its result.
-    item: Option<JobItem>,
-}
-
-/// Books the money, and stores the decision and the batch run's result with it.
-async fn record(
-    app: &App,
-    task: &ReadyTask,
-    request: Booked<'_>,
-    (answered, books): (&Answered, Books),
-) -> Result<(), LedgerError> {
-    let verdict = match &answered.end {
-        End::Accepted { tier, .. } => Verdict::Answered { tier: tier.clone() },
-        End::Review { .. } => Verdict::Review,
-        End::Failed { .. } => Verdict::Failed,
-    };
-    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let decision = ledger::Decision {
-        verdict,
-        confidence: answered.confidence(),
-        escalations: count(answered.decision.escalations()),
-        fallbacks: count(answered.decision.fallbacks()),
-        json: decision_json::encode(task, answered),
-        prompt_bytes: request.prompt_bytes,
-        counterfactual: answered.counterfactual,
-    };
-    let outcome = LedgerOutcome {
-        request: request.id.clone(),
-        at: books.at,
-        task: task.task.name.clone(),
-        decision,
-        resolutions: books.bill.resolutions,
-        unpaid: books.bill.unpaid,
-        item: request.item,
-        record: books.kept,
-        audit: books.audit,
-        passed_on: books.passed_on,
-    };
-    let is_audited = outcome.audit.is_some();
-    let recorded = app.ledger.record(outcome).await?;
-    if is_audited {
-        app.audit_chosen.notify_one();
-    }
-    if !recorded.over_hold.is_empty() {
-        tracing::error!(
-            request.id = %request.id.0,
-            "a vendor reported more usage than was held for it; check the tier's price and limits"
-        );
-    }
-    Ok(())
-}
-
 impl Answered {
     /// The confidence of the accepted answer.
     pub(crate) fn confidence(&self) -> Option<f64> {
@@ -440,14 +372,14 @@ impl Answered {
         let (End::Accepted { completion, .. }, Some(watch)) = (&self.end, &rules.watch) else {
             return None;
         };
-        let text = || text_of(task, &request.prompt);
         let chosen = choice.filter(|choice| choice.is_chosen)?;
         let answer = match task.task.labels {
             Some(_) => completion.text().into_owned(),
             // As the auditor's answer will be, so that the two can be compared.
             None => canonical(task.task.kind, &completion.text()),
         };
-        watch.audit((chosen, &self.decision), &answer, (text(), at))
+        let text = text_of(task, &request.prompt);
+        watch.audit((chosen, &self.decision), &answer, (text, at))
     }
 
     /// What the certificate's monitor shall hear of a request that was passed on.

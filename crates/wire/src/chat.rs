@@ -28,5 +28,5 @@ pub use request::{ChatRequest, Delivery, RequestedGeneration, StreamUsage};
 
 pub(crate) use answer::not_the_protocol;
 pub(crate) use loss::says_something;
-pub(crate) use request::{COMPLETIONS_MAX, short};
+pub(crate) use request::COMPLETIONS_MAX;
 pub(crate) use tool::vendor_tool;

@@ -9,6 +9,9 @@ use crate::fault::{Fault, FaultKind};
 /// Most texts of one request; so many OpenAI takes.
 pub const TEXTS_MAX: usize = 2_048;
 
+/// What is found where a request has a field that embeddings have not.
+pub(crate) const NO_SUCH_FIELD: &str = "embeddings have no such field";
+
 /// A client's request for embeddings. Its `Debug` shows lengths only.
 #[derive(Clone, PartialEq)]
 pub struct EmbeddingRequest {

@@ -202,6 +202,22 @@ impl Object {
         rest.map(move |(name, value)| (format!("{place}.{name}"), value))
     }
 
+    /// Ends the reading of an object in which nothing unknown may stand.
+    ///
+    /// # Errors
+    /// The first field that nobody took out, with what was `found`.
+    pub(crate) fn refuse_rest(self, found: &str) -> Result<(), Fault> {
+        let mut left = self.fields.iter().filter(|(_, value)| !value.is_null());
+        match left.next() {
+            Some((name, _)) => {
+                let path = self.path_of(&short(name));
+                let kind = FaultKind::Unsupported;
+                Err(Fault::new(kind, path, found, "leave it out"))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The fields that nobody took out, as something that only this protocol understands.
     pub(crate) fn into_beside(self, protocol: Protocol) -> Option<Opaque> {
         opaque(protocol, &self.into_rest())
@@ -240,4 +256,9 @@ pub(crate) fn opaque(protocol: Protocol, fields: &Map<String, Value>) -> Option<
         protocol,
         json: crate::json::text(fields),
     })
+}
+
+/// The beginning of a field's name: names come from clients and may be of any length.
+pub(crate) fn short(name: &str) -> String {
+    name.chars().take(64).collect()
 }

@@ -5,7 +5,8 @@ use ledger::{Basis, Counterfactual, LedgerError, RequestId};
 use routing::cascade::Step;
 use wire::embedding::{EmbeddingRequest, Embeddings};
 
-use super::{Answered, Booked, Books, End, conclude, outcome_of, record};
+use super::booking::{Booked, Books, record};
+use super::{Answered, End, conclude, outcome_of};
 use crate::app::App;
 use crate::clock;
 use crate::ready::{ReadyTask, decide};

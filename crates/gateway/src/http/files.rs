@@ -20,7 +20,7 @@ use wire::multipart::{Piece, Reader};
 use super::error::HttpError;
 use super::file_folder::{FileFolder, NewFile};
 use super::google;
-use super::keep::{Asked, Owner, Page, Shelf};
+use super::keep::{Asked, Page, Shelf};
 use super::models;
 use super::server::Server;
 use crate::app::App;
@@ -55,10 +55,9 @@ pub(super) struct About {
 pub(super) async fn upload(
     State(server): State<Arc<Server>>,
     Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     request: Request,
 ) -> Result<impl IntoResponse, HttpError> {
-    let shelf = Shelf::open(&app, &owner)?;
     let content_type = request.headers().get(CONTENT_TYPE);
     let reader = content_type.and_then(|it| Reader::of(it.to_str().ok()?));
     let reader = reader.ok_or_else(HttpError::no_form)?;
@@ -88,17 +87,7 @@ pub(super) async fn upload(
         let rule = "send the file as the field `file`, with a filename";
         HttpError::wrong_field("file", rule)
     })?;
-    let bytes = file.settle().await.map_err(|error| not_written(&error))?;
-    let about = About {
-        filename,
-        purpose: BATCH.to_owned(),
-        bytes,
-    };
-    if let Err(error) = keep(&shelf, &id, &about).await {
-        // What has no entry is removed by the next start at the latest.
-        let _left = folder.remove(&id).await;
-        return Err(error);
-    }
+    keep((&shelf, &folder), &id, (filename, file)).await?;
     let kept = shelf.get(KeptKind::File, &id).await?;
     Ok(models::json(object(&kept)?.to_string()))
 }
@@ -108,10 +97,27 @@ pub(super) fn new_id() -> String {
     format!("file-{}", Uuid::now_v7().simple())
 }
 
-/// Notes a file that lies in the folder.
-async fn keep(shelf: &Shelf, id: &str, about: &About) -> Result<(), HttpError> {
-    let body = encode(about);
-    shelf.put(KeptKind::File, id, (body, about.bytes)).await
+/// Keeps a file of this name for batches, whose last byte was written.
+///
+/// # Errors
+/// When it can't be written, or there is no room for it; then nothing is left of it.
+pub(super) async fn keep(
+    (shelf, folder): (&Shelf, &FileFolder),
+    id: &str,
+    (filename, file): (String, NewFile),
+) -> Result<(), HttpError> {
+    let bytes = file.settle().await.map_err(|error| not_written(&error))?;
+    let about = About {
+        filename,
+        purpose: BATCH.to_owned(),
+        bytes,
+    };
+    let kept = shelf.put(KeptKind::File, id, (encode(&about), bytes)).await;
+    if kept.is_err() {
+        // What has no entry is removed later at the latest.
+        let _left = folder.remove(id).await;
+    }
+    kept
 }
 
 /// What is kept of a file, as JSON text.
@@ -119,7 +125,8 @@ pub(super) fn encode(about: &About) -> String {
     serde_json::to_string(about).unwrap_or_else(|_| unreachable!("texts and numbers encode"))
 }
 
-fn not_written(error: &io::Error) -> HttpError {
+/// A client's file can't be read or written.
+pub(super) fn not_written(error: &io::Error) -> HttpError {
     HttpError::not_stored(&error.to_string())
 }
 
@@ -228,13 +235,8 @@ pub(super) fn about(kept: &Kept) -> Result<About, HttpError> {
 ///
 /// # Errors
 /// When the query is wrong.
-pub(super) async fn list(
-    Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
-    request: Request,
-) -> Result<impl IntoResponse, HttpError> {
+pub(super) async fn list(shelf: Shelf, request: Request) -> Result<impl IntoResponse, HttpError> {
     let asked = Asked::of(&request, ["after", "before"], (LIST_MAX, LIST_MAX))?;
-    let shelf = Shelf::open(&app, &owner)?;
     let all = Asked {
         limit: LIST_MAX,
         ..asked.clone()
@@ -253,11 +255,10 @@ pub(super) async fn list(
 /// # Errors
 /// 404 when the key has none of this name.
 pub(super) async fn one(
-    Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, HttpError> {
-    let kept = Shelf::open(&app, &owner)?.get(KeptKind::File, &id).await?;
+    let kept = shelf.get(KeptKind::File, &id).await?;
     Ok(models::json(object(&kept)?.to_string()))
 }
 
@@ -267,10 +268,10 @@ pub(super) async fn one(
 /// As [`one`].
 pub(super) async fn content(
     Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     Path(id): Path<String>,
 ) -> Result<Response, HttpError> {
-    let kept = Shelf::open(&app, &owner)?.get(KeptKind::File, &id).await?;
+    let kept = shelf.get(KeptKind::File, &id).await?;
     send(&app, &kept.id, "application/octet-stream").await
 }
 
@@ -299,10 +300,9 @@ pub(super) async fn send(
 pub(super) async fn delete(
     State(server): State<Arc<Server>>,
     Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, HttpError> {
-    let shelf = Shelf::open(&app, &owner)?;
     let kept = shelf.get(KeptKind::File, &id).await?;
     if server.batches.uses(&kept.id) {
         return Err(HttpError::batch_in_work());

@@ -1,10 +1,15 @@
 //! What is kept for clients: whose it is, how long, and how it is found again.
 
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use ledger::{Kept, KeptKind, KeptPage, Ledger, LedgerError, Reader, Timestamp};
 use serde_json::{Value, json};
 
 use super::error::HttpError;
 use super::google::query;
+use super::server::Server;
 use crate::app::App;
 use crate::clock;
 use crate::config::Keeping;
@@ -30,14 +35,6 @@ impl Shelf {
             keeping: app.config.server.keeping?,
             owner: owner.clone(),
         })
-    }
-
-    /// This owner's.
-    ///
-    /// # Errors
-    /// When the server keeps nothing.
-    pub(super) fn open(app: &App, owner: &Owner) -> Result<Self, HttpError> {
-        Self::of(app, owner).ok_or_else(HttpError::keeps_nothing)
     }
 
     /// How long and how much is kept.
@@ -163,6 +160,23 @@ impl Shelf {
         let reading = tokio::task::spawn_blocking(move || read(&ledger.reader()?));
         let read = reading.await.map_err(|_broken| HttpError::internal())?;
         read.map_err(|error| HttpError::not_recorded(&error))
+    }
+}
+
+impl FromRequestParts<Arc<Server>> for Shelf {
+    type Rejection = HttpError;
+
+    /// # Errors
+    /// When the server keeps nothing; and when a layer is missing before the route, which is our
+    /// own fault.
+    async fn from_request_parts(
+        parts: &mut Parts,
+        _server: &Arc<Server>,
+    ) -> Result<Self, HttpError> {
+        let extensions = &parts.extensions;
+        let (app, owner) = (extensions.get::<Arc<App>>(), extensions.get::<Owner>());
+        let (app, owner) = app.zip(owner).ok_or_else(HttpError::internal)?;
+        Self::of(app, owner).ok_or_else(HttpError::keeps_nothing)
     }
 }
 

@@ -1,9 +1,6 @@
 //! OpenAI's responses: answered as every conversation, and kept where client, server and task
 //! allow it, so that another can go on from them.
 
-use std::sync::Arc;
-
-use axum::Extension;
 use axum::extract::{Path, Request};
 use axum::response::IntoResponse;
 use axum::response::Response;
@@ -18,10 +15,9 @@ use wire::openai::responses::{
 use super::call::Call;
 use super::chat::{self, Reply};
 use super::error::HttpError;
-use super::keep::{Asked, Keep, Owner, Page, Shelf};
+use super::keep::{Asked, Keep, Page, Shelf};
 use super::models::json;
 use super::{body, google};
-use crate::app::App;
 
 /// Answers, and keeps the answer.
 ///
@@ -146,8 +142,7 @@ impl Turn {
 /// # Errors
 /// 404 when none of this name is kept for this key.
 pub(super) async fn one(
-    Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<impl IntoResponse, HttpError> {
@@ -155,7 +150,6 @@ pub(super) async fn one(
         let rule = "a response that is kept is given whole; leave it out";
         return Err(HttpError::wrong_query("stream", rule));
     }
-    let shelf = Shelf::open(&app, &owner)?;
     let kept = shelf.get(KeptKind::Response, &id).await?;
     Ok(json(Turn::read(&kept)?.response.to_string()))
 }
@@ -165,11 +159,9 @@ pub(super) async fn one(
 /// # Errors
 /// As [`one`].
 pub(super) async fn delete(
-    Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, HttpError> {
-    let shelf = Shelf::open(&app, &owner)?;
     shelf.delete(KeptKind::Response, &id).await?;
     Ok(json(encode_deleted(&id)))
 }
@@ -179,13 +171,11 @@ pub(super) async fn delete(
 /// # Errors
 /// As [`one`], and when the query is wrong.
 pub(super) async fn items(
-    Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<impl IntoResponse, HttpError> {
     let asked = Asked::of(&request, ["after", "before"], (20, 100))?;
-    let shelf = Shelf::open(&app, &owner)?;
     let kept = shelf.get(KeptKind::Response, &id).await?;
     let turn = Turn::read(&kept)?;
     let mut items = match turn.previous {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::server::{Response, Server, until};
 use crate::vendor::{Manner, Vendor, frontier};
-use crate::workplace::{MATTERS, Ran, Workplace, config, documents, labelled};
+use crate::workplace::{MATTERS, Ran, Workplace, config, documents, good, labelled, lines};
 
 const STUDENT: &str = "[tiers.student]\nkind = \"student\"\n";
 const REVIEWER: &str = "[tiers.reviewer]\nkind = \"person\"\n";
@@ -21,16 +21,6 @@ pub(crate) const CALIBRATE: [&str; 5] = [
     "--json",
 ];
 pub(crate) const RUN: [&str; 6] = ["run", "classify", "in.jsonl", "-o", "out.jsonl", "--json"];
-
-pub(crate) fn lines(documents: &[Value]) -> String {
-    let line = |document: &Value| {
-        let line = json!({
-            "id": document["id"], "text": document["text"], "gold": document["classify"],
-        });
-        format!("{line}\n")
-    };
-    documents.iter().map(line).collect()
-}
 
 /// A place with a student of 600 records, 800 records that certify, and 300 documents to answer.
 pub(crate) fn place() -> Workplace {
@@ -48,11 +38,6 @@ pub(crate) fn with(sections: &str, behind: &str, audit: &str) -> String {
          records = {{ path = \"labelled.jsonl\", keep = true }}\naudit = {audit}"
     );
     config(&["student", behind], &format!("{STUDENT}{sections}"), &task)
-}
-
-pub(crate) fn good(ran: Ran) -> Ran {
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    ran
 }
 
 /// What `tiergate certificates` says of the one task.

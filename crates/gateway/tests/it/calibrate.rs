@@ -4,7 +4,7 @@ use serde_json::Value;
 use sha2::Digest as _;
 
 use crate::vendor::{Manner, Vendor};
-use crate::workplace::{LLAMA, Ran, Workplace, config, documents, labelled, tally};
+use crate::workplace::{LLAMA, Ran, Workplace, config, documents, labelled, lines, tally};
 
 const STUDENT: &str = "[tiers.student]\nkind = \"student\"\n";
 const REVIEWER: &str = "[tiers.reviewer]\nkind = \"person\"\n";
@@ -17,17 +17,6 @@ const CALIBRATE: [&str; 5] = [
 ];
 const RUN: [&str; 6] = ["run", "classify", "in.jsonl", "-o", "out.jsonl", "--json"];
 const CERTIFICATE: &str = "tiergate-data/certificates/classify.json";
-
-/// Lines with `id`, `text` and `gold`, the matter.
-fn lines(documents: &[Value]) -> String {
-    let line = |document: &Value| {
-        let line = serde_json::json!({
-            "id": document["id"], "text": document["text"], "gold": document["classify"],
-        });
-        format!("{line}\n")
-    };
-    documents.iter().map(line).collect()
-}
 
 /// A place with a student of 600 records, 800 records that certify, and 300 documents to answer.
 fn place(target: &str) -> Workplace {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::serve::{and, asks};
 use crate::server::{Server, streamed};
 use crate::vendor::{Manner, Vendor};
-use crate::workplace::{LLAMA, Ran, Workplace, documents};
+use crate::workplace::{LLAMA, Ran, Workplace, documents, good};
 
 const CALIBRATE: [&str; 5] = ["calibrate", "gist", "--records", "proof.jsonl", "--json"];
 
@@ -19,11 +19,6 @@ fn config(behind: &str, sections: &str, more: &str) -> String {
 }
 
 const REVIEWER: &str = "[tiers.reviewer]\nkind = \"person\"\n";
-
-fn good(ran: Ran) -> Ran {
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    ran
-}
 
 /// What the starter model answers to each document with so many tokens, and how sure it is.
 fn answers(place: &Workplace, tokens: usize) -> Vec<Value> {

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::audits::{CALIBRATE, RUN, TARGET, certificates, good, lines, place, with};
+use crate::audits::{CALIBRATE, RUN, TARGET, certificates, place, with};
 use crate::vendor::{Manner, Vendor};
-use crate::workplace::documents;
+use crate::workplace::{documents, good, lines};
 
 #[test]
 fn a_label_that_is_missed_too_often_revokes_though_little_is_wrong() {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::server::Server;
 use crate::vendor::{Manner, Vendor};
-use crate::workplace::{Ran, Workplace, config, documents, labelled, matters};
+use crate::workplace::{Ran, Workplace, config, documents, good, labelled, matters};
 
 const STUDENT: &str = "[tiers.student]\nkind = \"student\"\n";
 const REVIEWER: &str = "[tiers.reviewer]\nkind = \"person\"\n";
@@ -36,11 +36,6 @@ fn write_config(place: &Workplace, sections: &str, tiers: &[&str], records: &str
     );
     let sections = format!("{STUDENT}{sections}");
     place.write("tiergate.toml", config(tiers, &sections, &task));
-}
-
-fn good(ran: Ran) -> Ran {
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    ran
 }
 
 fn run(place: &Workplace) {

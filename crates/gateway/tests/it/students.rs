@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::server::{Server, until};
 use crate::vendor::{Manner, Vendor};
-use crate::workplace::{Ran, Workplace, config, documents, labelled};
+use crate::workplace::{Workplace, config, documents, good, labelled, lines};
 
 const STUDENT: &str = "[tiers.student]\nkind = \"student\"\n";
 const RUN: [&str; 6] = ["run", "classify", "in.jsonl", "-o", "out.jsonl", "--json"];
@@ -17,21 +17,6 @@ const EXPORT: [&str; 6] = [
     "--out",
     "live.jsonl",
 ];
-
-fn lines(documents: &[Value]) -> String {
-    let line = |document: &Value| {
-        let line = json!({
-            "id": document["id"], "text": document["text"], "gold": document["classify"],
-        });
-        format!("{line}\n")
-    };
-    documents.iter().map(line).collect()
-}
-
-fn good(ran: Ran) -> Ran {
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    ran
-}
 
 /// A place with a student of so many records, certified on 400 answers of the vendor.
 fn certified(records: usize, learn: &str) -> (Workplace, Vendor) {

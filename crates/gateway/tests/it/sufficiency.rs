@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::vendor::{Manner, Vendor};
-use crate::workplace::{LLAMA, Ran, Workplace, config, documents, labelled};
+use crate::workplace::{LLAMA, Ran, Workplace, config, documents, labelled, lines};
 
 const STUDENT: &str = "[tiers.student]\nkind = \"student\"\n";
 const COMMAND: [&str; 6] = [
@@ -14,16 +14,6 @@ const COMMAND: [&str; 6] = [
     "--volume",
     "3000000",
 ];
-
-fn lines(documents: &[Value]) -> String {
-    let line = |document: &Value| {
-        let line = serde_json::json!({
-            "id": document["id"], "text": document["text"], "gold": document["classify"],
-        });
-        format!("{line}\n")
-    };
-    documents.iter().map(line).collect()
-}
 
 /// A place with a student of 600 records, and 400 records to compare on.
 fn place(frontier: &str, tiers: &[&str]) -> Workplace {

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A folder that is gone when the test ends.
 pub(crate) struct Workplace {
@@ -90,6 +90,12 @@ impl Ran {
     }
 }
 
+/// What ran, when it ended as it should.
+pub(crate) fn good(ran: Ran) -> Ran {
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    ran
+}
+
 /// Sends the program what Ctrl-C sends.
 pub(crate) fn interrupt(child: &Child) {
     // A shell has `kill` built in; the program of that name is not everywhere.
@@ -117,6 +123,17 @@ pub(crate) fn documents() -> Vec<Value> {
 /// The demo's labelled records, in the same form; none of them is one of its documents.
 pub(crate) fn labelled() -> Vec<Value> {
     unpacked("labelled.jsonl.gz")
+}
+
+/// Documents as the lines of a file of records, with the right answer of the first task.
+pub(crate) fn lines(documents: &[Value]) -> String {
+    let line = |document: &Value| {
+        let line = json!({
+            "id": document["id"], "text": document["text"], "gold": document["classify"],
+        });
+        format!("{line}\n")
+    };
+    documents.iter().map(line).collect()
 }
 
 fn unpacked(name: &str) -> Vec<Value> {

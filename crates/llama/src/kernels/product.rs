@@ -45,7 +45,7 @@ pub(crate) fn multiply(
 
 /// Bytes of weights that a thread takes at once: few enough that they stay in its second-level
 /// cache while all rows of activations pass, and that no thread waits long for another's last.
-const PART_BYTES: usize = 256 << 10;
+pub(super) const PART_BYTES: usize = 256 << 10;
 const GROUPS_MAX: usize = 16;
 
 /// The product with some groups of a matrix's rows; `out` is (groups, activation rows).
@@ -136,7 +136,7 @@ fn quantised_tile<S: Simd, B: Blocks>(
 
 /// How far ahead of what is read a single row asks for weights: its arithmetic is over before
 /// they would come by themselves.
-const PREFETCH_BYTES: usize = 4096;
+pub(super) const PREFETCH_BYTES: usize = 4096;
 
 /// `blocks` (columns / 32, N) times sixteen rows of quantised weights.
 #[inline(always)]

@@ -1,6 +1,7 @@
 //! Reading weights and computing next to nothing: what memory allows at most.
 
 use super::formats::LINE;
+use super::product::{PART_BYTES, PREFETCH_BYTES};
 use super::simd::{Kernel, Lanes, Simd};
 use super::{Compute, Matrix};
 
@@ -23,12 +24,6 @@ pub(crate) fn sweep<'a>(
     );
     bytes.sum()
 }
-
-/// Bytes that a thread takes at once.
-const PART_BYTES: usize = 256 << 10;
-
-/// How far ahead of what is read it is asked for.
-const PREFETCH_BYTES: usize = 4096;
 
 struct Sweep<'a>(&'a [u8]);
 

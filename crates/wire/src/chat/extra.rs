@@ -5,8 +5,8 @@ use std::fmt;
 use domain::{Message, Part, Prompt, Protocol, ToolKind};
 use serde_json::{Map, Value};
 
-use super::request::short;
 use crate::fault::{Fault, FaultKind};
+use crate::object::short;
 
 /// Fields that say something about the request and change nothing in its answer, or that say in one
 /// protocol's words what the domain says in its own. A tier that does not know them may leave them

@@ -78,8 +78,3 @@ impl RequestedGeneration {
         }
     }
 }
-
-/// The beginning of a field's name: names come from clients and may be of any length.
-pub(crate) fn short(name: &str) -> String {
-    name.chars().take(64).collect()
-}

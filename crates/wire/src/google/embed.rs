@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 use super::path::Target;
 use super::renamed;
 use crate::chat::{DecodeError, VendorError, not_the_protocol};
-use crate::embedding::{EmbeddingRequest, EmbeddingText, Embeddings, Encoding, TEXTS_MAX};
+use crate::embedding::{
+    EmbeddingRequest, EmbeddingText, Embeddings, Encoding, NO_SUCH_FIELD, TEXTS_MAX,
+};
 use crate::fault::{Fault, FaultKind};
 use crate::json::{Fields, list};
 use crate::map;
@@ -117,20 +119,7 @@ fn read_one(mut object: Object) -> Result<One, Fault> {
     let task = object.take_any_text("taskType", TASK)?;
     // It stands in the address too.
     object.take("model");
-    let place = match object.path() {
-        "" => String::new(),
-        place => format!("{place}."),
-    };
-    if let Some(name) = object.into_rest().keys().next() {
-        let path = format!("{place}{}", crate::chat::short(name));
-        let found = "embeddings have no such field";
-        return Err(Fault::new(
-            FaultKind::Unsupported,
-            path,
-            found,
-            "leave it out",
-        ));
-    }
+    object.refuse_rest(NO_SUCH_FIELD)?;
     Ok(One {
         texts: vec![EmbeddingText::Plain(text)],
         dimensions: dimensions.and_then(|count| u32::try_from(count).ok()),

@@ -55,14 +55,8 @@ pub fn parse_request(body: &[u8]) -> Result<DecisionRequest, Fault> {
     for name in ANNOTATIONS {
         object.take(name);
     }
-    match object.into_rest().keys().next() {
-        Some(name) => Err(unsupported(
-            crate::chat::short(name),
-            "decisions have no such field",
-            "leave it out",
-        )),
-        None => Ok(request),
-    }
+    object.refuse_rest("decisions have no such field")?;
+    Ok(request)
 }
 
 fn unsupported(path: String, found: &str, rule: &str) -> Fault {

@@ -5,7 +5,9 @@ use serde_json::{Map, Value};
 
 use crate::base64;
 use crate::chat::{DecodeError, VendorError, not_the_protocol};
-use crate::embedding::{EmbeddingRequest, EmbeddingText, Embeddings, Encoding, TEXTS_MAX};
+use crate::embedding::{
+    EmbeddingRequest, EmbeddingText, Embeddings, Encoding, NO_SUCH_FIELD, TEXTS_MAX,
+};
 use crate::fault::{Fault, FaultKind};
 use crate::json::{Fields, Json, list};
 use crate::map;
@@ -50,16 +52,7 @@ pub fn parse_request(body: &[u8]) -> Result<EmbeddingRequest, Fault> {
         }
     })?;
     object.take("user");
-    if let Some(name) = object.into_rest().keys().next() {
-        let path = crate::chat::short(name);
-        let found = "embeddings have no such field";
-        return Err(Fault::new(
-            FaultKind::Unsupported,
-            path,
-            found,
-            "leave it out",
-        ));
-    }
+    object.refuse_rest(NO_SUCH_FIELD)?;
     Ok(EmbeddingRequest {
         model,
         texts: read_input(input)?,

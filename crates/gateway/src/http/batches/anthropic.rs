@@ -9,15 +9,14 @@ use ledger::KeptKind;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::openai::{find, new, new_file_id, page};
 use super::state::{Batch, Dialect, Status};
 use crate::app::App;
 use crate::clock::rfc3339;
 use crate::http::body;
 use crate::http::error::HttpError;
 use crate::http::file_folder::FileFolder;
-use crate::http::files::{About, BATCH, encode, send};
-use crate::http::keep::{Asked, Owner, Shelf};
+use crate::http::files::{self, not_written, send};
+use crate::http::keep::{Asked, Shelf};
 use crate::http::models::json as body_of;
 use crate::http::server::Server;
 
@@ -34,34 +33,21 @@ const ENDPOINT: &str = "/v1/messages";
 pub(in crate::http) async fn create(
     State(server): State<Arc<Server>>,
     Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     request: Request,
 ) -> Result<impl IntoResponse, HttpError> {
-    let shelf = Shelf::open(&app, &owner)?;
     let body = body::read(&server, request).await?;
     let lines = lines(&body)?;
     let folder = FileFolder::of(&app.config);
-    let id = new_file_id();
-    let stored = |error: std::io::Error| HttpError::not_stored(&error.to_string());
-    let mut file = folder.create(&id).map_err(stored)?;
-    file.take(lines).await.map_err(stored)?;
-    let bytes = file.settle().await.map_err(stored)?;
-    let about = About {
-        filename: format!("{id}.jsonl"),
-        purpose: BATCH.to_owned(),
-        bytes,
-    };
-    if let Err(error) = shelf
-        .put(KeptKind::File, &id, (encode(&about), bytes))
-        .await
-    {
-        // What has no entry is removed later at the latest.
-        let _left = folder.remove(&id).await;
-        return Err(error);
-    }
+    let id = files::new_id();
+    let mut file = folder.create(&id).map_err(|error| not_written(&error))?;
+    let written = file.take(lines).await;
+    written.map_err(|error| not_written(&error))?;
+    let file = (format!("{id}.jsonl"), file);
+    files::keep((&shelf, &folder), &id, file).await?;
     let name = format!("msgbatch_{}", Uuid::now_v7().simple());
-    let batch = new(
-        &shelf,
+    let batch = Batch::new(
+        shelf.owner(),
         (name, Dialect::Anthropic),
         (ENDPOINT, id),
         Value::Null,
@@ -108,12 +94,13 @@ fn lines(body: &[u8]) -> Result<Vec<u8>, HttpError> {
 /// 404 when the key has none of this name.
 pub(in crate::http) async fn one(
     State(server): State<Arc<Server>>,
-    Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, HttpError> {
-    let shelf = Shelf::open(&app, &owner)?;
-    let batch = find(&server, (&shelf, &id), Dialect::Anthropic).await?;
+    let batch = server
+        .batches
+        .find((&shelf, &id), Dialect::Anthropic)
+        .await?;
     Ok(body_of(object(&batch).to_string()))
 }
 
@@ -123,13 +110,14 @@ pub(in crate::http) async fn one(
 /// When the query is wrong.
 pub(in crate::http) async fn list(
     State(server): State<Arc<Server>>,
-    Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     request: Request,
 ) -> Result<impl IntoResponse, HttpError> {
     let asked = Asked::of(&request, ["after_id", "before_id"], (20, 1_000))?;
-    let shelf = Shelf::open(&app, &owner)?;
-    let page = page(&server, (&shelf, &asked), Dialect::Anthropic).await?;
+    let page = server
+        .batches
+        .page((&shelf, &asked), Dialect::Anthropic)
+        .await?;
     Ok(body_of(page.map(object).encode()))
 }
 
@@ -140,13 +128,13 @@ pub(in crate::http) async fn list(
 pub(in crate::http) async fn cancel(
     State(server): State<Arc<Server>>,
     Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, HttpError> {
-    let shelf = Shelf::open(&app, &owner)?;
-    find(&server, (&shelf, &id), Dialect::Anthropic).await?;
-    server.batches.cancel(&app, &id).await?;
-    let batch = find(&server, (&shelf, &id), Dialect::Anthropic).await?;
+    let batch = server
+        .batches
+        .cancel(&app, (&shelf, &id), Dialect::Anthropic);
+    let batch = batch.await?;
     Ok(body_of(object(&batch).to_string()))
 }
 
@@ -157,11 +145,13 @@ pub(in crate::http) async fn cancel(
 pub(in crate::http) async fn results(
     State(server): State<Arc<Server>>,
     Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     Path(id): Path<String>,
 ) -> Result<Response, HttpError> {
-    let shelf = Shelf::open(&app, &owner)?;
-    let batch = find(&server, (&shelf, &id), Dialect::Anthropic).await?;
+    let batch = server
+        .batches
+        .find((&shelf, &id), Dialect::Anthropic)
+        .await?;
     match batch.output {
         Some(file) => {
             shelf.get(KeptKind::File, &file).await?;
@@ -178,18 +168,20 @@ pub(in crate::http) async fn results(
 pub(in crate::http) async fn delete(
     State(server): State<Arc<Server>>,
     Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, HttpError> {
-    let shelf = Shelf::open(&app, &owner)?;
-    let batch = find(&server, (&shelf, &id), Dialect::Anthropic).await?;
+    let batch = server
+        .batches
+        .find((&shelf, &id), Dialect::Anthropic)
+        .await?;
     if !batch.status.has_ended() || !batch.is_cleared {
         return Err(HttpError::batch_in_work());
     }
     let folder = FileFolder::of(&app.config);
     for file in [Some(batch.input), batch.output].into_iter().flatten() {
         let removed = folder.remove(&file).await;
-        removed.map_err(|error| HttpError::not_stored(&error.to_string()))?;
+        removed.map_err(|error| not_written(&error))?;
         // Its time may be over.
         if shelf.find(KeptKind::File, &file).await?.is_some() {
             shelf.delete(KeptKind::File, &file).await?;

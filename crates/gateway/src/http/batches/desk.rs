@@ -9,13 +9,14 @@ use ledger::{Kept, KeptKind, Ledger, LedgerError, Timestamp};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::state::{Batch, Status};
+use super::state::{Batch, Dialect, Status};
 use super::work::{Bench, clear};
 use crate::app::App;
 use crate::clock;
 use crate::config::Keeping;
 use crate::http::error::HttpError;
 use crate::http::file_folder::FileFolder;
+use crate::http::keep::{Asked, Page, Shelf};
 use crate::http::server::{Server, now_s};
 
 /// Most batches in work.
@@ -159,7 +160,7 @@ impl Desk {
     ///
     /// # Errors
     /// When what is kept is no batch.
-    pub(super) async fn view(&self, kept: &Kept) -> Result<Batch, HttpError> {
+    async fn view(&self, kept: &Kept) -> Result<Batch, HttpError> {
         let running = self.running().get(&kept.id).cloned();
         let Some(running) = running else {
             return Batch::read(kept);
@@ -172,11 +173,70 @@ impl Desk {
         Ok(batch)
     }
 
-    /// Has a batch end with the lines that are in work; one that has ended stays as it is.
+    /// The batch of this name and protocol.
     ///
     /// # Errors
-    /// When the ledger can't be written.
-    pub(super) async fn cancel(&self, app: &App, id: &str) -> Result<(), HttpError> {
+    /// 404 when the key has none.
+    pub(super) async fn find(
+        &self,
+        (shelf, id): (&Shelf, &str),
+        dialect: Dialect,
+    ) -> Result<Batch, HttpError> {
+        let kept = shelf.get(KeptKind::Batch, id).await?;
+        let batch = self.view(&kept).await?;
+        match batch.dialect == dialect {
+            true => Ok(batch),
+            false => Err(HttpError::not_kept("batch", id)),
+        }
+    }
+
+    /// The batches of this protocol that a request's query asks for.
+    ///
+    /// # Errors
+    /// When the ledger can't be read.
+    pub(super) async fn page(
+        &self,
+        (shelf, asked): (&Shelf, &Asked),
+        dialect: Dialect,
+    ) -> Result<Page<Batch>, HttpError> {
+        // Those of the other protocol are passed over, however many stand between.
+        let (mut found, mut after) = (Vec::new(), asked.after.clone());
+        loop {
+            let next = Asked {
+                after: after.take(),
+                ..asked.clone()
+            };
+            let page = shelf.page(KeptKind::Batch, &next).await?;
+            for kept in &page.items {
+                let batch = self.view(kept).await?;
+                if batch.dialect == dialect {
+                    found.push(batch);
+                }
+            }
+            after = page.items.last().map(|kept| kept.id.clone());
+            if !page.has_more || found.len() > asked.limit {
+                return Ok(Page::cut(found, asked.limit));
+            }
+        }
+    }
+
+    /// Has a batch end with the lines that are in work, and gives back how it is then; one that has
+    /// ended stays as it is.
+    ///
+    /// # Errors
+    /// As [`Desk::find`], and when the ledger can't be written.
+    pub(super) async fn cancel(
+        &self,
+        app: &App,
+        of: (&Shelf, &str),
+        dialect: Dialect,
+    ) -> Result<Batch, HttpError> {
+        let batch = self.find(of, dialect).await?;
+        self.cancel_running(app, &batch.id).await?;
+        self.find(of, dialect).await
+    }
+
+    async fn cancel_running(&self, app: &App, id: &str) -> Result<(), HttpError> {
         let running = self.running().get(id).cloned();
         let Some(running) = running else {
             return Ok(());

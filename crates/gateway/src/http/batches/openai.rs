@@ -9,19 +9,18 @@ use ledger::KeptKind;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::state::{Batch, Counts, Dialect, Moments, Status};
+use super::state::{Batch, Dialect, Status};
 use super::work::ENDPOINTS;
 use crate::app::App;
+use crate::http::body;
 use crate::http::error::HttpError;
 use crate::http::files::{BATCH, about};
-use crate::http::keep::{Asked, Owner, Page, Shelf};
+use crate::http::keep::{Asked, Shelf};
 use crate::http::models::json as body_of;
-use crate::http::server::{Server, now_s};
-use crate::http::{body, files};
+use crate::http::server::Server;
 
 /// The one window that there is.
 const WINDOW: &str = "24h";
-const WINDOW_S: u64 = 24 * 60 * 60;
 
 /// Begins a batch.
 ///
@@ -33,10 +32,9 @@ const WINDOW_S: u64 = 24 * 60 * 60;
 pub(in crate::http) async fn create(
     State(server): State<Arc<Server>>,
     Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     request: Request,
 ) -> Result<impl IntoResponse, HttpError> {
-    let shelf = Shelf::open(&app, &owner)?;
     let body = body::read(&server, request).await?;
     let asked: Map<String, Value> = serde_json::from_slice(&body)
         .map_err(|_| HttpError::broken_form("the body is no JSON object"))?;
@@ -61,8 +59,8 @@ pub(in crate::http) async fn create(
         return Err(HttpError::wrong_field("metadata", "metadata is an object"));
     }
     let id = format!("batch_{}", Uuid::now_v7().simple());
-    let batch = new(
-        &shelf,
+    let batch = Batch::new(
+        shelf.owner(),
         (id, Dialect::OpenAi),
         (endpoint, input.id),
         metadata,
@@ -74,94 +72,16 @@ pub(in crate::http) async fn create(
     Ok(body_of(object(&batch).to_string()))
 }
 
-/// A batch that begins now.
-pub(super) fn new(
-    shelf: &Shelf,
-    (id, dialect): (String, Dialect),
-    (endpoint, input): (&str, String),
-    metadata: Value,
-) -> Batch {
-    let created = now_s();
-    Batch {
-        id,
-        owner: shelf.owner().to_owned(),
-        dialect,
-        endpoint: endpoint.to_owned(),
-        input,
-        metadata,
-        status: Status::Validating,
-        moments: Moments {
-            created,
-            deadline: created + WINDOW_S,
-            ..Moments::default()
-        },
-        counts: Counts::default(),
-        output: None,
-        errors: None,
-        faults: Vec::new(),
-        is_cleared: false,
-    }
-}
-
-/// The batch of this name and protocol.
-///
-/// # Errors
-/// 404 when the key has none.
-pub(super) async fn find(
-    server: &Server,
-    (shelf, id): (&Shelf, &str),
-    dialect: Dialect,
-) -> Result<Batch, HttpError> {
-    let kept = shelf.get(KeptKind::Batch, id).await?;
-    let batch = server.batches.view(&kept).await?;
-    match batch.dialect == dialect {
-        true => Ok(batch),
-        false => Err(HttpError::not_kept("batch", id)),
-    }
-}
-
-/// The batches of this protocol that a request's query asks for.
-///
-/// # Errors
-/// When the ledger can't be read.
-pub(super) async fn page(
-    server: &Server,
-    (shelf, asked): (&Shelf, &Asked),
-    dialect: Dialect,
-) -> Result<Page<Batch>, HttpError> {
-    // Those of the other protocol are passed over, however many stand between.
-    let (mut found, mut after) = (Vec::new(), asked.after.clone());
-    loop {
-        let next = Asked {
-            after: after.take(),
-            ..asked.clone()
-        };
-        let page = shelf.page(KeptKind::Batch, &next).await?;
-        for kept in &page.items {
-            let batch = server.batches.view(kept).await?;
-            if batch.dialect == dialect {
-                found.push(batch);
-            }
-        }
-        after = page.items.last().map(|kept| kept.id.clone());
-        if !page.has_more || found.len() > asked.limit {
-            return Ok(Page::cut(found, asked.limit));
-        }
-    }
-}
-
 /// One batch.
 ///
 /// # Errors
 /// 404 when the key has none of this name.
 pub(in crate::http) async fn one(
     State(server): State<Arc<Server>>,
-    Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, HttpError> {
-    let shelf = Shelf::open(&app, &owner)?;
-    let batch = find(&server, (&shelf, &id), Dialect::OpenAi).await?;
+    let batch = server.batches.find((&shelf, &id), Dialect::OpenAi).await?;
     Ok(body_of(object(&batch).to_string()))
 }
 
@@ -171,13 +91,14 @@ pub(in crate::http) async fn one(
 /// When the query is wrong.
 pub(in crate::http) async fn list(
     State(server): State<Arc<Server>>,
-    Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     request: Request,
 ) -> Result<impl IntoResponse, HttpError> {
     let asked = Asked::of(&request, ["after", "before"], (20, 100))?;
-    let shelf = Shelf::open(&app, &owner)?;
-    let page = page(&server, (&shelf, &asked), Dialect::OpenAi).await?;
+    let page = server
+        .batches
+        .page((&shelf, &asked), Dialect::OpenAi)
+        .await?;
     Ok(body_of(page.map(object).encode()))
 }
 
@@ -188,13 +109,11 @@ pub(in crate::http) async fn list(
 pub(in crate::http) async fn cancel(
     State(server): State<Arc<Server>>,
     Extension(app): Extension<Arc<App>>,
-    Extension(owner): Extension<Owner>,
+    shelf: Shelf,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, HttpError> {
-    let shelf = Shelf::open(&app, &owner)?;
-    find(&server, (&shelf, &id), Dialect::OpenAi).await?;
-    server.batches.cancel(&app, &id).await?;
-    let batch = find(&server, (&shelf, &id), Dialect::OpenAi).await?;
+    let batch = server.batches.cancel(&app, (&shelf, &id), Dialect::OpenAi);
+    let batch = batch.await?;
     Ok(body_of(object(&batch).to_string()))
 }
 
@@ -243,9 +162,4 @@ fn object(batch: &Batch) -> Value {
         fields.retain(|_, value| !value.is_null());
     }
     object
-}
-
-/// The name of a new file of lines.
-pub(super) fn new_file_id() -> String {
-    files::new_id()
 }

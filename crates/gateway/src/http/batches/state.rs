@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::http::error::HttpError;
+use crate::http::server::now_s;
 
 /// Whose protocol a batch has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +102,39 @@ pub(super) struct Batch {
     pub(super) is_cleared: bool,
 }
 
+/// How long a batch has, in seconds: OpenAI's one window.
+const WINDOW_S: u64 = 24 * 60 * 60;
+
 impl Batch {
+    /// A batch that begins now, with the lines of a file for a surface.
+    pub(super) fn new(
+        owner: &str,
+        (id, dialect): (String, Dialect),
+        (endpoint, input): (&str, String),
+        metadata: Value,
+    ) -> Self {
+        let created = now_s();
+        Self {
+            id,
+            owner: owner.to_owned(),
+            dialect,
+            endpoint: endpoint.to_owned(),
+            input,
+            metadata,
+            status: Status::Validating,
+            moments: Moments {
+                created,
+                deadline: created + WINDOW_S,
+                ..Moments::default()
+            },
+            counts: Counts::default(),
+            output: None,
+            errors: None,
+            faults: Vec::new(),
+            is_cleared: false,
+        }
+    }
+
     /// The batch that is kept here.
     ///
     /// # Errors

@@ -100,6 +100,16 @@ fn names(lines: &[Value]) -> Vec<&str> {
         .collect()
 }
 
+/// The lines that ask for the labels of so many documents, the first as `d0`.
+fn asked(documents: usize) -> String {
+    (0..documents)
+        .map(|index| {
+            let request = asks("task:classify", &document(index).0);
+            line(&format!("d{index}"), &request)
+        })
+        .collect()
+}
+
 #[test]
 fn a_file_is_given_listed_read_and_deleted_by_its_own_key() {
     let place = Workplace::new();
@@ -167,14 +177,7 @@ fn what_is_no_file_for_a_batch_is_refused_and_leaves_nothing() {
 fn a_batch_answers_each_line_once_by_the_way_of_every_request() {
     let place = Workplace::new();
     let server = start(&place, "", "");
-    let mut lines: String = (0..5)
-        .map(|index| {
-            line(
-                &format!("d{index}"),
-                &asks("task:classify", &document(index).0),
-            )
-        })
-        .collect();
+    let mut lines = asked(5);
     lines += &line("unknown", &asks("gpt-9", "x"));
     lines += &line(
         "stream",
@@ -270,14 +273,7 @@ fn a_killed_batch_goes_on_and_has_one_result_for_each_line() {
         ..Manner::default()
     };
     let vendor = Vendor::start(&place, &manner);
-    let lines: String = (0..40)
-        .map(|index| {
-            line(
-                &format!("d{index}"),
-                &asks("task:classify", &document(index).0),
-            )
-        })
-        .collect();
+    let lines = asked(40);
     let (config, task) = (vendor.config(), "sensitivity = \"internal\"");
     let few = format!("batch_concurrency = 4\n{config}");
     let server = start(&place, &few, task);
@@ -318,14 +314,7 @@ fn a_stopped_server_leaves_the_rest_to_its_next_start() {
         ..Manner::default()
     };
     let vendor = Vendor::start(&place, &manner);
-    let lines: String = (0..30)
-        .map(|index| {
-            line(
-                &format!("d{index}"),
-                &asks("task:classify", &document(index).0),
-            )
-        })
-        .collect();
+    let lines = asked(30);
     let (config, task) = (vendor.config(), "sensitivity = \"internal\"");
     let few = format!("batch_concurrency = 2\n{config}");
     let server = start(&place, &few, task);
@@ -349,14 +338,7 @@ fn a_cancelled_batch_keeps_what_is_done_and_says_so_of_the_rest() {
         ..Manner::default()
     };
     let vendor = Vendor::start(&place, &manner);
-    let lines: String = (0..30)
-        .map(|index| {
-            line(
-                &format!("d{index}"),
-                &asks("task:classify", &document(index).0),
-            )
-        })
-        .collect();
+    let lines = asked(30);
     let few = format!("batch_concurrency = 1\n{}", vendor.config());
     let server = start(&place, &few, "sensitivity = \"internal\"");
     let id = begun(&server, &lines);

@@ -1,21 +1,11 @@
 //! Certificates that are written while the server runs.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::asks;
 use crate::server::{Server, until};
 use crate::vendor::{Manner, Vendor};
-use crate::workplace::{Workplace, config, documents, labelled};
-
-fn lines(documents: &[Value]) -> String {
-    let line = |document: &Value| {
-        let line = json!({
-            "id": document["id"], "text": document["text"], "gold": document["classify"],
-        });
-        format!("{line}\n")
-    };
-    documents.iter().map(line).collect()
-}
+use crate::workplace::{Workplace, config, documents, labelled, lines};
 
 fn calibrate(place: &Workplace, rows: &str) {
     let command = [

@@ -6,8 +6,8 @@ use domain::{
 use serde_json::{Map, Value};
 
 use super::PROTOCOL;
-use crate::chat::short;
 use crate::fault::Fault;
+use crate::object::short;
 use crate::object::{Object, Rule, invalid};
 
 const MESSAGE: Rule = Rule {

@@ -4,8 +4,8 @@ use domain::{Content, Media, Message, Opaque, Part, Protocol, Role, Source, Tool
 use serde_json::{Map, Value};
 
 use super::answer::read_seal;
-use crate::chat::short;
 use crate::fault::{Fault, FaultKind};
+use crate::object::short;
 use crate::object::{Object, Rule, invalid, shown};
 
 const PROTOCOL: Protocol = Protocol::OpenAiChat;

@@ -62,11 +62,8 @@ fn message(path: String, value: Value) -> Result<Message, Fault> {
     let content = object.take_required("content", TEXT)?;
     let text = text(object.path_of("content"), content)?;
     object.take("phase");
-    let path = object.path().to_owned();
-    match object.into_rest_under(&path).next() {
-        Some((path, _)) => Err(unsupported(path, "no such field is known", "leave it out")),
-        None => Ok(Message::new(role, text)),
-    }
+    object.refuse_rest("no such field is known")?;
+    Ok(Message::new(role, text))
 }
 
 /// A text, or parts of which each is a text or JSON; their texts with an empty line between.

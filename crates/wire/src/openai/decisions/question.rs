@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::input::{TEXT, text};
-use super::unsupported;
 use crate::fault::{Fault, FaultKind};
 use crate::object::{Object, Rule, invalid};
 
@@ -189,11 +188,8 @@ fn question(path: String, value: Value) -> Result<Question, Fault> {
         instructions: text(object.path_of("instructions"), instructions)?,
         ask,
     };
-    let path = object.path().to_owned();
-    match object.into_rest_under(&path).next() {
-        Some((path, _)) => Err(unsupported(path, "no such field is known", "leave it out")),
-        None => Ok(question),
-    }
+    object.refuse_rest("no such field is known")?;
+    Ok(question)
 }
 
 /// The field that has what may be answered, its rule, and how it is read.
@@ -227,11 +223,8 @@ fn options(
             ));
         }
         let description = object.take_any_text("description", DESCRIPTION)?;
-        let path = object.path().to_owned();
-        match object.into_rest_under(&path).next() {
-            Some((path, _)) => Err(unsupported(path, "no such field is known", "leave it out")),
-            None => Ok((option, description)),
-        }
+        object.refuse_rest("no such field is known")?;
+        Ok((option, description))
     };
     list.into_iter().enumerate().map(option).collect()
 }
