@@ -5,9 +5,10 @@
 //! whoever has nothing to do lets the turn go, and a turn that a step's end cuts short goes on in
 //! the next step. Of a tenant's sequences the one with the least to do goes first, so that a text
 //! being written gets its one token and a short prompt is not held up by a long one; a quarter is
-//! the oldest's whatever comes. And a prompt that takes several steps gets no more tokens of a
-//! step than those sequences that the step brings to their end: a short prompt's first token
-//! takes at most twice as long as it would alone.
+//! the oldest's whatever comes. And a prompt that takes several steps gets at most half as many
+//! tokens of a step as those sequences that the step brings to their end: a short prompt's first
+//! token takes at most twice as long as it would alone, also where each of the long one's tokens
+//! looks back at thousands of others.
 
 /// What a sequence could read now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ fn take_turns(wanted: &[usize], turns: &mut [Turn], budget: usize) -> (Vec<usize
     (allowed, tenant)
 }
 
-/// Lets prompts that need several steps have no more tokens than those that end in this one.
+/// Lets prompts that need several steps have half as many tokens as those that end in this one.
 fn hold_back_long(wants: &[Want], shares: &mut [usize], budget: usize) {
     let ends =
         |(want, share): (&Want, &usize)| (*share == want.tokens && !want.writes).then_some(*share);
@@ -104,7 +105,7 @@ fn hold_back_long(wants: &[Want], shares: &mut [usize], budget: usize) {
     if ending == 0 || long.is_empty() {
         return;
     }
-    let most = (ending / long.len()).max(LEAST);
+    let most = (ending / (2 * long.len())).max(LEAST);
     for i in long {
         shares[i] = shares[i].min(most);
     }
@@ -142,12 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn a_short_prompt_pays_at_most_as_much_again_for_a_long_one() {
-        assert_eq!(shares(1, &[read(0, 4096), read(0, 40)]), [40, 40]);
-        assert_eq!(shares(2, &[read(0, 4096), read(1, 40)]), [40, 40]);
+    fn a_short_prompt_pays_at_most_half_as_much_again_for_a_long_one() {
+        assert_eq!(shares(1, &[read(0, 4096), read(0, 40)]), [20, 40]);
+        assert_eq!(shares(2, &[read(0, 4096), read(1, 40)]), [20, 40]);
         // One that takes several steps itself gets most of each.
         assert_eq!(shares(1, &[read(0, 4096), read(0, 120)]), [32, 96]);
-        assert_eq!(shares(1, &[read(0, 4096), read(0, 24)]), [24, 24]);
+        assert_eq!(shares(1, &[read(0, 4096), read(0, 24)]), [16, 24]);
     }
 
     #[test]
