@@ -79,10 +79,17 @@ impl fmt::Debug for ItemResult {
 }
 
 impl Item {
-    fn write(&self, task: &ReadyTask, answered: &Answered) -> String {
-        match &self.result {
-            ItemResult::Line => ResultLine::of(task, self, answered).encode(),
-            ItemResult::By(write) => write(answered),
+    /// The item as its job keeps it, with its result.
+    fn of_job(&self, task: &ReadyTask, answered: &Answered) -> JobItem {
+        JobItem {
+            job: self.job,
+            ordinal: self.ordinal,
+            document: self.document.clone(),
+            result: match &self.result {
+                ItemResult::Line => ResultLine::of(task, self, answered).encode(),
+                ItemResult::By(write) => write(answered),
+            },
+            status: answered.end.item_status(),
         }
     }
 }
@@ -178,13 +185,10 @@ pub(crate) async fn answer(
     let booked = Booked {
         id: &request.id,
         prompt_bytes: request.prompt.content_bytes() as u64,
-        item: request.item.as_ref().map(|item| JobItem {
-            job: item.job,
-            ordinal: item.ordinal,
-            document: item.document.clone(),
-            result: item.write(task, &answered),
-            status: answered.end.item_status(),
-        }),
+        item: request
+            .item
+            .as_ref()
+            .map(|item| item.of_job(task, &answered)),
     };
     record(app, task, booked, (&answered, books)).await?;
     answered.count(app, task);

@@ -40,7 +40,7 @@ pub(crate) fn all(server: Arc<Server>) -> Router {
         };
         post(handler)
     };
-    let vertex = "/v1/projects/{project}/locations/{place}/publishers/google/models/{target}";
+    let vertex = "/v1/projects/{project}/locations/{place}/publishers";
     Router::new()
         .route("/v1/chat/completions", surface(Surface::Chat))
         .route("/v1/completions", surface(Surface::Completions))
@@ -48,8 +48,19 @@ pub(crate) fn all(server: Arc<Server>) -> Router {
         .route("/v1/embeddings", surface(Surface::Embeddings))
         .route("/v1/messages", surface(Surface::Messages))
         .route("/v1/messages/count_tokens", surface(Surface::CountMessages))
+        // As AWS Bedrock has them.
+        .route("/openai/v1/chat/completions", surface(Surface::Chat))
+        .route("/openai/v1/responses", surface(Surface::Responses))
+        .route("/anthropic/v1/messages", surface(Surface::Messages))
         .route("/v1beta/models/{target}", post(google))
-        .route(vertex, post(google_at_vertex))
+        .route(
+            &format!("{vertex}/google/models/{{target}}"),
+            post(google_at_vertex),
+        )
+        .route(
+            &format!("{vertex}/anthropic/models/{{target}}"),
+            post(anthropic_at_vertex),
+        )
         .route("/v1/models", get(models))
         .fallback(async || {
             Refuser::of_openai().error(StatusCode::NOT_FOUND, "not_found", "no such path")
@@ -98,6 +109,24 @@ async fn google_at_vertex(
     body: Bytes,
 ) -> Response {
     google(server, Path(target), query, headers, body).await
+}
+
+async fn anthropic_at_vertex(
+    State(server): State<Arc<Server>>,
+    Path((_project, _place, target)): Path<(String, String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    match target.rsplit_once(':') {
+        Some((model, "rawPredict" | "streamRawPredict")) => {
+            let surface = Surface::RawPredict(model.to_owned());
+            serve(server, surface, headers, body).await
+        }
+        _ => {
+            let refuser = Refuser::of_google();
+            refuser.error(StatusCode::NOT_FOUND, "not_found", "no such method")
+        }
+    }
 }
 
 async fn serve(server: Arc<Server>, surface: Surface, headers: HeaderMap, body: Bytes) -> Response {

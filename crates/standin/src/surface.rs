@@ -3,9 +3,10 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use domain::{Prompt, PromptTokens, Protocol};
+use serde_json::{Map, Value};
 use wire::chat::{ChatRequest, ErrorBody, Form};
 use wire::embedding::{EmbeddingRequest, Embeddings};
-use wire::fault::Fault;
+use wire::fault::{Fault, FaultKind};
 use wire::google::embed;
 use wire::google::generate::Framing;
 use wire::google::path::{Method, Target};
@@ -23,6 +24,8 @@ pub(crate) enum Surface {
     Responses,
     Embeddings,
     Messages,
+    /// Anthropic's protocol at Vertex, where the address names this model.
+    RawPredict(String),
     CountMessages,
     Google(Target, Framing),
 }
@@ -70,7 +73,7 @@ impl Surface {
         Refuser::of(match self {
             Self::Chat | Self::Completions | Self::Embeddings => Protocol::OpenAiChat,
             Self::Responses => Protocol::OpenAiResponses,
-            Self::Messages | Self::CountMessages => Protocol::Anthropic,
+            Self::Messages | Self::RawPredict(_) | Self::CountMessages => Protocol::Anthropic,
             Self::Google(..) => Protocol::Google,
         })
     }
@@ -117,6 +120,11 @@ impl Surface {
                 let request = anthropic::messages::parse_request(body)?;
                 Ok(chat(request, Form::Anthropic))
             }
+            Self::RawPredict(model) => {
+                let body = at_vertex(model, body)?;
+                let request = anthropic::messages::parse_request(&body)?;
+                Ok(chat(request, Form::Anthropic))
+            }
             Self::CountMessages => {
                 let request = anthropic::messages::parse_count_request(body)?;
                 Ok(Asked::Count {
@@ -133,6 +141,29 @@ impl Surface {
             Self::Google(target, framing) => parse_google(target, *framing, body),
         }
     }
+}
+
+/// The body of a request to Vertex as Anthropic's own servers would have got it: with the model, and
+/// without the version, which Vertex demands there.
+fn at_vertex(model: &str, body: &[u8]) -> Result<Vec<u8>, Fault> {
+    let fault = |kind, path: &str, found: &str| Fault {
+        kind,
+        path: path.to_owned(),
+        found: found.to_owned(),
+        rule: "send what Vertex wants of Anthropic's clients".to_owned(),
+        example: None,
+    };
+    let mut fields: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|_no_object| fault(FaultKind::Malformed, "", "the body is no JSON object"))?;
+    if fields.shift_remove("anthropic_version") != Some("vertex-2023-10-16".into()) {
+        let found = "is missing or another one";
+        return Err(fault(FaultKind::Invalid, "anthropic_version", found));
+    }
+    if fields.insert("model".to_owned(), model.into()).is_some() {
+        let found = "stands in the body as well as in the address";
+        return Err(fault(FaultKind::Invalid, "model", found));
+    }
+    Ok(Value::Object(fields).to_string().into_bytes())
 }
 
 fn chat(request: ChatRequest, form: Form) -> Asked {
@@ -162,6 +193,10 @@ fn parse_google(target: &Target, framing: Framing, body: &[u8]) -> Result<Asked,
         Method::BatchEmbedContents => Ok(Asked::Embedding {
             request: embed::parse_batch_request(target, body)?,
             encode: |_, found| embed::encode_embeddings(found),
+        }),
+        Method::Predict => Ok(Asked::Embedding {
+            request: embed::parse_predict_request(target, body)?,
+            encode: |_, found| embed::encode_predictions(found),
         }),
     }
 }

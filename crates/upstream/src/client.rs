@@ -225,6 +225,9 @@ impl Client {
         let mut request = Request::new(Full::default());
         *request.uri_mut() = endpoint.models_uri.clone();
         *request.headers_mut() = endpoint.headers.clone();
+        if let Some(account) = &endpoint.aws_account {
+            account.sign(&mut request, &[]);
+        }
         let answer = self.shared.http.request(request);
         match timeout_at(Instant::now() + endpoint.limits.connect, answer).await {
             Ok(Ok(response)) => !response.status().is_server_error(),
@@ -375,7 +378,8 @@ impl Client {
 
     /// A request with this body, for the attempt of this name.
     pub(crate) fn post(&self, uri: &Uri, id: &str, body: String) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::from(body));
+        let body = Bytes::from(body);
+        let mut request = Request::new(Full::new(body.clone()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri.clone();
         *request.headers_mut() = self.endpoint().headers.clone();
@@ -383,6 +387,9 @@ impl Client {
             && !id.is_empty()
         {
             request.headers_mut().insert(ATTEMPT_ID, id);
+        }
+        if let Some(account) = &self.endpoint().aws_account {
+            account.sign(&mut request, &body);
         }
         request
     }

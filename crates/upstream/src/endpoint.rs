@@ -10,11 +10,13 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use secrecy::{ExposeSecret, SecretString};
 use wire::chat::{Delivery, Dialect};
+use wire::google::embed::Manner;
 
+use crate::aws_account::AwsAccount;
 use crate::breaker::BreakerPolicy;
 use crate::google_account::GoogleAccount;
 use crate::retry::RetryPolicy;
-use crate::speech::{self, KeyHeader};
+use crate::speech::{KeyHeader, Speech};
 
 /// Headers that the client itself writes.
 const OWN_HEADERS: [HeaderName; 9] = [
@@ -45,6 +47,8 @@ pub struct EndpointOptions {
     pub key_header: Option<KeyHeader>,
     /// The account of Google's in whose name the server is asked, instead of by a key.
     pub google_account: Option<GoogleAccount>,
+    /// The account of AWS's in whose name requests are signed, instead of by a key.
+    pub aws_account: Option<AwsAccount>,
     /// The version of the surface that the address names in its query, `?api-version=VERSION`,
     /// as Azure's older addresses do.
     pub api_version: Option<String>,
@@ -74,6 +78,7 @@ impl EndpointOptions {
             key: None,
             key_header: None,
             google_account: None,
+            aws_account: None,
             api_version: None,
             headers: Vec::new(),
             plain_http: PlainHttp::default(),
@@ -141,13 +146,17 @@ pub struct Endpoint {
     pub(crate) stream_uri: Uri,
     /// Where the continuation of a text is asked for, whole or streamed.
     pub(crate) texts_uri: Uri,
-    /// Where vectors of texts are asked for.
+    /// Where vectors of texts are asked for, of one and of several.
+    pub(crate) embedding_uri: Uri,
     pub(crate) embeddings_uri: Uri,
+    /// How they are, where that is Google's to say.
+    pub(crate) embedding: Option<Manner>,
     /// Where the server lists its models.
     pub(crate) models_uri: Uri,
     pub(crate) model: String,
     pub(crate) headers: HeaderMap,
     pub(crate) google_account: Option<GoogleAccount>,
+    pub(crate) aws_account: Option<AwsAccount>,
     pub(crate) dialect: Dialect,
     pub(crate) limits: TimeLimits,
     pub(crate) retry: RetryPolicy,
@@ -171,29 +180,34 @@ impl Endpoint {
     /// key or a header can't be sent, or a limit can't be kept.
     pub fn new(options: EndpointOptions) -> Result<Self, EndpointError> {
         let base = base_uri(&options)?;
+        let speech = Speech::new(options.protocol, &base);
         let uri = |path: &str| surface_uri(&base, &options, path);
-        let asking = |delivery| uri(&speech::path(options.protocol, &options.model, delivery));
+        let asking = |delivery| uri(&speech.path(&options.model, delivery));
+        let embedding = |texts| uri(&speech.embeddings_path(&options.model, texts));
         if options.model.trim().is_empty() {
             let fault = "is empty; give the server's name of the model, for example `gpt-5-mini`";
             return Err(error("model", fault));
         }
         check_limits(&options)?;
-        if options.key.is_some() && options.google_account.is_some() {
-            let fault = "stands beside a key; give one of the two";
-            return Err(error("google_account", fault));
-        }
+        check_way_in(&options)?;
         Ok(Self {
             host: host(&base),
-            headers: headers(&options)?,
+            headers: headers(&options, speech)?,
             protocol: options.protocol,
             uri: asking(Delivery::Whole)?,
             stream_uri: asking(Delivery::Streamed)?,
             texts_uri: uri("/completions")?,
-            embeddings_uri: uri(&speech::embeddings_path(options.protocol, &options.model))?,
+            embedding_uri: embedding(1)?,
+            embeddings_uri: embedding(2)?,
+            embedding: speech.embedding(&options.model),
             models_uri: uri("/models")?,
             model: options.model,
             google_account: options.google_account,
-            dialect: options.dialect,
+            aws_account: options.aws_account,
+            dialect: Dialect {
+                naming: speech.naming(),
+                ..options.dialect
+            },
             limits: options.limits,
             retry: options.retry,
             breaker: options.breaker,
@@ -283,7 +297,7 @@ fn host(uri: &Uri) -> String {
     uri.authority().map(ToString::to_string).unwrap_or_default()
 }
 
-fn headers(options: &EndpointOptions) -> Result<HeaderMap, EndpointError> {
+fn headers(options: &EndpointOptions, speech: Speech) -> Result<HeaderMap, EndpointError> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let agent = concat!("tiergate/", env!("CARGO_PKG_VERSION"));
@@ -301,10 +315,9 @@ fn headers(options: &EndpointOptions) -> Result<HeaderMap, EndpointError> {
         value.set_sensitive(true);
         headers.append(parsed, value);
     }
-    headers.extend(speech::header(options.protocol));
+    headers.extend(speech.header());
     if let Some(key) = &options.key {
-        let header = options.key_header;
-        let header = header.unwrap_or_else(|| KeyHeader::of(options.protocol));
+        let header = options.key_header.unwrap_or_else(|| speech.key_header());
         headers.insert(header.name(), key_value(key, header)?);
     }
     Ok(headers)
@@ -326,6 +339,19 @@ fn key_value(key: &SecretString, header: KeyHeader) -> Result<HeaderValue, Endpo
     };
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// A server is asked by a key or in the name of one account.
+fn check_way_in(options: &EndpointOptions) -> Result<(), EndpointError> {
+    let (google, aws) = (&options.google_account, &options.aws_account);
+    let fault = "stands beside another way in; give one";
+    if google.is_some() && options.key.is_some() {
+        return Err(error("google_account", fault));
+    }
+    if aws.is_some() && (options.key.is_some() || google.is_some()) {
+        return Err(error("aws_account", fault));
+    }
+    Ok(())
 }
 
 fn check_limits(options: &EndpointOptions) -> Result<(), EndpointError> {

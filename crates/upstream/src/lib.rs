@@ -43,6 +43,7 @@
 
 mod access_token;
 mod address;
+mod aws_account;
 mod breaker;
 mod classify;
 mod client;
@@ -55,9 +56,11 @@ mod google_account;
 mod pool;
 mod reading;
 mod retry;
+mod signature;
 mod speech;
 
 pub use address::{Address, AddressError};
+pub use aws_account::{AwsAccount, AwsAccountError, AwsScope};
 pub use breaker::BreakerPolicy;
 pub use client::{Attempt, Client};
 pub use domain::{Protocol, StreamEnd, StreamEvent};

@@ -101,6 +101,12 @@ impl Pool {
         self.members[0].client.protocol()
     }
 
+    /// Most texts that one attempt may ask for vectors of; see [`Client::texts_max`].
+    #[must_use]
+    pub fn texts_max(&self) -> usize {
+        self.members[0].client.texts_max()
+    }
+
     /// The plan of a new request's attempts; see [`Client::schedule`].
     #[must_use]
     pub fn schedule(&self) -> RetrySchedule {

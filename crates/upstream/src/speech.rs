@@ -2,8 +2,9 @@
 
 use domain::Protocol;
 use http::header::AUTHORIZATION;
-use http::{HeaderName, HeaderValue};
-use wire::chat::Delivery;
+use http::{HeaderName, HeaderValue, Uri};
+use wire::chat::{Delivery, Naming};
+use wire::google::embed::Manner;
 use wire::google::path::{Method, Target};
 
 /// The version of Anthropic's protocol, which each request must name.
@@ -26,15 +27,6 @@ pub enum KeyHeader {
 }
 
 impl KeyHeader {
-    /// The one that the protocol's own vendor wants.
-    pub(crate) fn of(protocol: Protocol) -> Self {
-        match protocol {
-            Protocol::OpenAiChat | Protocol::OpenAiResponses => Self::Bearer,
-            Protocol::Anthropic => Self::XApiKey,
-            Protocol::Google => Self::XGoogApiKey,
-        }
-    }
-
     /// Its name.
     pub(crate) fn name(self) -> HeaderName {
         match self {
@@ -46,36 +38,88 @@ impl KeyHeader {
     }
 }
 
-/// The header that each request of the protocol must have, beside those of every protocol.
-pub(crate) fn header(protocol: Protocol) -> Option<(HeaderName, HeaderValue)> {
-    match protocol {
-        Protocol::Anthropic => Some(ANTHROPIC_VERSION),
-        Protocol::OpenAiChat | Protocol::OpenAiResponses | Protocol::Google => None,
-    }
+/// A protocol as an address wants it spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Speech {
+    protocol: Protocol,
+    /// Whether it is spoken at Vertex, which has ways of its own for what its publishers made.
+    at_vertex: bool,
 }
 
-/// What stands behind an endpoint's address, from the slash on.
-pub(crate) fn path(protocol: Protocol, model: &str, delivery: Delivery) -> String {
-    match protocol {
-        Protocol::OpenAiChat => "/chat/completions".to_owned(),
-        Protocol::OpenAiResponses => "/responses".to_owned(),
-        Protocol::Anthropic => "/messages".to_owned(),
-        Protocol::Google => {
-            let method = match delivery {
-                Delivery::Whole => Method::GenerateContent,
-                Delivery::Streamed => Method::StreamGenerateContent,
-            };
-            of_google(model, method)
+impl Speech {
+    /// How this protocol is spoken at an address. Vertex' end with the publisher of the model,
+    /// `…/publishers/google` or `…/publishers/anthropic`.
+    pub(crate) fn new(protocol: Protocol, base: &Uri) -> Self {
+        let path = base.path().trim_end_matches('/');
+        let before = path
+            .rsplit_once('/')
+            .map_or("", |(before, _publisher)| before);
+        Self {
+            protocol,
+            at_vertex: before.ends_with("/publishers"),
         }
     }
-}
 
-/// What stands behind an endpoint's address where vectors of texts are asked for.
-pub(crate) fn embeddings_path(protocol: Protocol, model: &str) -> String {
-    match protocol {
-        Protocol::Google => of_google(model, Method::BatchEmbedContents),
-        Protocol::OpenAiChat | Protocol::OpenAiResponses | Protocol::Anthropic => {
-            "/embeddings".to_owned()
+    /// The header in which the key is wanted.
+    pub(crate) fn key_header(self) -> KeyHeader {
+        match self.protocol {
+            _ if self.at_vertex => KeyHeader::XGoogApiKey,
+            Protocol::OpenAiChat | Protocol::OpenAiResponses => KeyHeader::Bearer,
+            Protocol::Anthropic => KeyHeader::XApiKey,
+            Protocol::Google => KeyHeader::XGoogApiKey,
+        }
+    }
+
+    /// The header that each request must have, beside those of every protocol.
+    pub(crate) fn header(self) -> Option<(HeaderName, HeaderValue)> {
+        match self.protocol {
+            Protocol::Anthropic if !self.at_vertex => Some(ANTHROPIC_VERSION),
+            _ => None,
+        }
+    }
+
+    /// Where the model is named.
+    pub(crate) fn naming(self) -> Naming {
+        match self.at_vertex {
+            true => Naming::InAddress,
+            false => Naming::InBody,
+        }
+    }
+
+    /// What stands behind the address, from the slash on.
+    pub(crate) fn path(self, model: &str, delivery: Delivery) -> String {
+        match self.protocol {
+            Protocol::OpenAiChat => "/chat/completions".to_owned(),
+            Protocol::OpenAiResponses => "/responses".to_owned(),
+            Protocol::Anthropic if self.at_vertex => match delivery {
+                Delivery::Whole => format!("/models/{model}:rawPredict"),
+                Delivery::Streamed => format!("/models/{model}:streamRawPredict"),
+            },
+            Protocol::Anthropic => "/messages".to_owned(),
+            Protocol::Google => {
+                let method = match delivery {
+                    Delivery::Whole => Method::GenerateContent,
+                    Delivery::Streamed => Method::StreamGenerateContent,
+                };
+                of_google(model, method)
+            }
+        }
+    }
+
+    /// What stands behind the address where vectors of so many texts are asked for.
+    pub(crate) fn embeddings_path(self, model: &str, texts: usize) -> String {
+        match self.embedding(model) {
+            Some(manner) => of_google(model, manner.method(texts)),
+            None => "/embeddings".to_owned(),
+        }
+    }
+
+    /// How a model is asked for vectors, where that is Google's to say.
+    pub(crate) fn embedding(self, model: &str) -> Option<Manner> {
+        match self.protocol {
+            Protocol::Google if self.at_vertex => Some(Manner::at_vertex(model)),
+            Protocol::Google => Some(Manner::AiStudio),
+            Protocol::OpenAiChat | Protocol::OpenAiResponses | Protocol::Anthropic => None,
         }
     }
 }

@@ -21,7 +21,7 @@ pub use client::{Form, StreamEncoder};
 pub use error::{ErrorBody, VendorError};
 pub use extra::Extra;
 pub use loss::Lossy;
-pub use outward::{Dialect, MaxTokensField, OutwardRequest, Sampling};
+pub use outward::{Dialect, MaxTokensField, Naming, OutwardRequest, Sampling};
 pub use vendor::{ChunkReader, Surface, encode_request, parse_completion};
 
 pub use request::{ChatRequest, Delivery, RequestedGeneration, StreamUsage};

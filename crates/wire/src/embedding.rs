@@ -54,6 +54,19 @@ impl From<&str> for EmbeddingText {
 }
 
 impl EmbeddingRequest {
+    /// The same as requests of at most so many texts each, in order; at least 1.
+    #[must_use]
+    pub fn in_groups(&self, texts_max: usize) -> Vec<Self> {
+        let groups = self.texts.chunks(texts_max.max(1));
+        let group = |texts: &[EmbeddingText]| Self {
+            texts: texts.to_vec(),
+            model: self.model.clone(),
+            task: self.task.clone(),
+            ..*self
+        };
+        groups.map(group).collect()
+    }
+
     /// Most tokens that its texts come to together.
     #[must_use]
     pub fn tokens_max(&self) -> u64 {
@@ -117,6 +130,17 @@ pub struct Embeddings {
     pub prompt: Option<PromptTokens>,
     /// The vendor's name of the model; empty when it does not say.
     pub model: String,
+}
+
+impl Embeddings {
+    /// These and then those, which the same model made. The tokens are told where both tell them.
+    #[must_use]
+    pub fn followed_by(mut self, more: Self) -> Self {
+        self.vectors.extend(more.vectors);
+        let both = self.prompt.zip(more.prompt);
+        self.prompt = both.map(|(one, other)| PromptTokens(one.0.saturating_add(other.0)));
+        self
+    }
 }
 
 impl fmt::Debug for EmbeddingRequest {

@@ -6,7 +6,7 @@ use routing::cascade::Step;
 use wire::embedding::{EmbeddingRequest, Embeddings};
 
 use super::booking::{Booked, Books, record};
-use super::{Answered, End, conclude, outcome_of};
+use super::{Answered, End, Item, conclude, outcome_of};
 use crate::app::App;
 use crate::clock;
 use crate::ready::{ReadyTask, decide};
@@ -20,6 +20,8 @@ pub(crate) struct Texts {
     /// On whose behalf.
     pub(crate) tenant: Tenant,
     pub(crate) asked: EmbeddingRequest,
+    /// The line of a batch that this is.
+    pub(crate) item: Option<Item>,
 }
 
 /// Asks the one tier of a task for the vectors of texts, where policy lets them go there, and
@@ -79,7 +81,7 @@ pub(crate) async fn embed(
         id: &texts.id,
         // A token has at least a byte.
         prompt_bytes: texts.asked.tokens_max(),
-        item: None,
+        item: texts.item.as_ref().map(|item| item.of_job(task, &answered)),
     };
     let books = Books::of(bill, clock::now());
     record(app, task, booked, (&answered, books)).await?;

@@ -14,7 +14,7 @@ use domain::{
 use ledger::Timestamp;
 use routing::certificate::Risk;
 use secrecy::SecretString;
-use upstream::{GoogleAccount, KeyHeader, Protocol};
+use upstream::{AwsAccount, GoogleAccount, KeyHeader, Protocol};
 
 /// A config without faults. Every tier that a task names is in `tiers`, `server.auto` is in
 /// `tasks`, and each task's texts may reach each of its tiers.
@@ -209,6 +209,8 @@ pub(crate) struct RemoteTier {
     pub(crate) key_header: Option<KeyHeader>,
     /// The account of Google's in whose name it is asked, instead of by a key.
     pub(crate) google_account: Option<GoogleAccount>,
+    /// The account of AWS's in whose name requests are signed, instead of by a key.
+    pub(crate) aws_account: Option<AwsAccount>,
     /// The version that the address names in its query.
     pub(crate) api_version: Option<String>,
     /// What it charges; every frontier has one.

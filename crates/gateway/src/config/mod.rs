@@ -9,6 +9,7 @@
 //!                        └────────── faults, in the words of options ──────────┘
 //! ```
 
+mod aws_account;
 mod check;
 mod checked;
 mod fault;

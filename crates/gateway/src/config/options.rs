@@ -133,6 +133,8 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("tiers.*.api_version", Text, "the version that the address names in its query", "\"2024-10-21\""),
     opt("tiers.*.key", Secret, "a reference to the API key", "\"env:OPENAI_API_KEY\""),
     opt("tiers.*.google_account", Secret, "a reference to the JSON key of a service account, or `metadata`", "\"file:vertex.json\""),
+    opt("tiers.*.aws_account", Secret, "a reference to an access key in the form of AWS's file of credentials, or `environment`", "\"environment\""),
+    opt("tiers.*.aws_scope", Text, "the region and the service that requests are signed for", "\"us-east-1/bedrock-mantle\""),
     opt("tiers.*.price", Text, "the name of a price list under `prices`", "\"gpt-5-mini\""),
     opt("tiers.*.media_tokens_max", Count(1, 10_000_000), "how many tokens one picture, sound or file may come to", "20000"),
     opt("tiers.*.connect_seconds", Number(0.001, HOUR), "how long connecting may take, in seconds", "5"),

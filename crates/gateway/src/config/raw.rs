@@ -194,8 +194,8 @@ pub(super) struct RawTier {
     /// `pool` and `frontier`: the API key, by reference: `env:NAME` or `file:PATH`. A key in the
     /// file itself is refused, because config files are copied and committed.
     ///
-    /// Default: none. A `frontier` needs it, or a `google_account`, unless its URL is this machine's
-    /// own.
+    /// Default: none. A `frontier` needs it, or a `google_account` or `aws_account`, unless its URL is
+    /// this machine's own.
     pub(super) key: Option<String>,
     /// `pool` and `frontier`: the account of Google's in whose name the server is asked instead of
     /// by a `key`, as Vertex AI wants it: the JSON key of a service account by reference
@@ -204,6 +204,18 @@ pub(super) struct RawTier {
     ///
     /// Default: none.
     pub(super) google_account: Option<String>,
+    /// `pool` and `frontier`: the access key of AWS's with which requests are signed (SigV4) instead
+    /// of carrying a `key`: a text in the form of AWS's file of credentials by reference (`env:NAME`
+    /// or `file:PATH`), of which the profile `default` is taken, or the only one; or `environment`
+    /// for `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, where it is set, `AWS_SESSION_TOKEN`.
+    ///
+    /// Default: none.
+    pub(super) aws_account: Option<String>,
+    /// `pool` and `frontier` with an `aws_account`: the region and the service that requests are
+    /// signed for, `REGION/SERVICE`, where the URL's host is not one of Bedrock's own.
+    ///
+    /// Default: what the host says.
+    pub(super) aws_scope: Option<String>,
     /// `pool` and `frontier`: the name of a section under `prices`.
     ///
     /// Default: none. A `frontier` needs it, because no paid attempt is made whose price is

@@ -10,12 +10,15 @@ mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{CompletionTokens, Sensitivity, Task, TaskKind, TaskName, TierKind, TierName};
+use domain::{
+    CompletionTokens, Protocol, Sensitivity, Task, TaskKind, TaskName, TierKind, TierName,
+};
 
 use super::check::Checks;
 use super::checked::{Budget, TaskConfig, Window};
 use super::path::Path;
 use super::raw::{RawBudget, RawTask, RawTier};
+use super::tiers::protocol_named;
 
 /// A task with what is known of it before its own options are read.
 struct Draft<'a> {
@@ -35,6 +38,8 @@ struct ListedTier {
     kind: TierKind,
     /// Whether it has a price list.
     priced: bool,
+    /// The protocol of a tier elsewhere, where it is a known one.
+    protocol: Option<Protocol>,
 }
 
 /// The tasks that have no fault.
@@ -154,11 +159,13 @@ fn check_tier_names(
         let kind = tier.and_then(|tier| TierKind::from_name(tier.kind.as_deref()?));
         if let (Ok(name), Some(kind)) = (TierName::new(name), kind) {
             let priced = tier.is_some_and(|tier| tier.price.is_some());
+            let protocol = tier.and_then(|tier| protocol_named(tier.protocol.as_deref()?));
             listed.push(ListedTier {
                 index,
                 name,
                 kind,
                 priced,
+                protocol,
             });
         }
     }

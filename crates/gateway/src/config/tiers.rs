@@ -9,10 +9,10 @@ use upstream::{KeyHeader, Protocol};
 
 use super::check::Checks;
 use super::checked::{LocalTier, MaxTokensField, ModelSource, RemoteTier, Tier};
-use super::google_account;
 use super::path::Path;
 use super::raw::{RawPrice, RawTier};
 use super::secret;
+use super::{aws_account, google_account};
 use crate::model::{ModelFolder, STARTER};
 
 /// Options that only a tier of kind local has.
@@ -25,6 +25,8 @@ const REMOTE_ONLY: &[&str] = &[
     "key",
     "key_header",
     "google_account",
+    "aws_account",
+    "aws_scope",
     "api_version",
     "price",
     "media_tokens_max",
@@ -186,7 +188,8 @@ fn require_price_and_key(checks: &mut Checks<'_, '_>, raw: &RawTier, path: &Path
         .as_ref()
         .and_then(|url| url.parse().ok())
         .is_some_and(|u| is_loopback(&u));
-    if raw.key.is_none() && raw.google_account.is_none() && !loopback {
+    let account = raw.google_account.as_ref().or(raw.aws_account.as_ref());
+    if raw.key.is_none() && account.is_none() && !loopback {
         checks.faults.add_missing(&path.key("key"));
     }
 }
@@ -248,6 +251,7 @@ fn check_remote(
     Some(RemoteTier {
         key,
         google_account: google_account::check(checks, raw, path),
+        aws_account: aws_account::check(checks, raw, path),
         key_header: checks.word(&key_header, raw.key_header.as_ref(), key_header_named),
         api_version: checks.text(&path.key("api_version"), raw.api_version.as_ref()),
         protocol: protocol.unwrap_or(Protocol::OpenAiChat),
@@ -358,7 +362,8 @@ fn is_loopback(url: &http::Uri) -> bool {
     host.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-fn protocol_named(name: &str) -> Option<Protocol> {
+/// The protocol of this name.
+pub(super) fn protocol_named(name: &str) -> Option<Protocol> {
     match name {
         "openai" => Some(Protocol::OpenAiChat),
         "openai-responses" => Some(Protocol::OpenAiResponses),

@@ -48,6 +48,7 @@ pub(super) async fn answer(
         id: exchange.id.clone(),
         tenant: call.tenant,
         asked,
+        item: None,
     };
     let work = Work {
         app: call.app,

@@ -11,6 +11,7 @@ use wire::google::path::{Method, Target};
 use super::call::Call;
 use super::error::HttpError;
 use super::{body, chat, count_tokens, embeddings, models, target};
+use crate::app::App;
 
 /// What is asked of a model, told by the end of the path.
 ///
@@ -55,6 +56,8 @@ pub(super) async fn ask(
             let asked = embed::parse_batch_request(&target, &body)?;
             embeddings::answer(call, asked, |_, all| embed::encode_embeddings(all)).await
         }
+        // Clients of AI Studio know no such method.
+        Method::Predict => Err(HttpError::unknown_path()),
     }
 }
 
@@ -65,20 +68,20 @@ pub(super) fn query<'r>(request: &'r Request, name: &str) -> Option<&'r str> {
 }
 
 /// The list of these models as JSON.
-pub(super) fn encode_models(names: impl Iterator<Item = String>) -> String {
-    let models: Vec<Value> = names.map(entry).collect();
+pub(super) fn encode_models(app: &App, names: &[String]) -> String {
+    let models: Vec<Value> = names.iter().map(|name| entry(app, name)).collect();
     json!({ "models": models }).to_string()
 }
 
 /// One model as JSON.
-pub(super) fn encode_model(name: String) -> String {
-    entry(name).to_string()
+pub(super) fn encode_model(app: &App, name: &str) -> String {
+    entry(app, name).to_string()
 }
 
-fn entry(name: String) -> Value {
+fn entry(app: &App, name: &str) -> Value {
     json!({
         "name": format!("models/{name}"),
         "displayName": name,
-        "supportedGenerationMethods": ["generateContent", "countTokens"],
+        "supportedGenerationMethods": target::google_methods(app, name),
     })
 }

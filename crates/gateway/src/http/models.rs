@@ -22,14 +22,16 @@ pub(super) async fn list(
     Extension(app): Extension<Arc<App>>,
     Extension(vendor): Extension<Vendor>,
 ) -> impl IntoResponse {
-    let names = target::names(&app).into_iter();
+    let names = target::names(&app);
     json(match vendor {
-        Vendor::Google => google::encode_models(names),
+        Vendor::Google => google::encode_models(&app, &names),
         Vendor::OpenAi => {
+            let names = names.into_iter();
             let entries: Vec<_> = names.map(|name| openai_entry(&server, name)).collect();
             openai::models::encode_models(&entries)
         }
         Vendor::Anthropic => {
+            let names = names.into_iter();
             let entries: Vec<_> = names.map(|name| anthropic_entry(&server, name)).collect();
             anthropic::models::encode_models(&entries)
         }
@@ -49,7 +51,7 @@ pub(super) async fn one(
     let found = target::names(&app).into_iter().find(|name| *name == id);
     let name = found.ok_or_else(|| target::unknown(&app, &id))?;
     Ok(json(match vendor {
-        Vendor::Google => google::encode_model(name),
+        Vendor::Google => google::encode_model(&app, &name),
         Vendor::OpenAi => openai::models::encode_model(&openai_entry(&server, name)),
         Vendor::Anthropic => anthropic::models::encode_model(&anthropic_entry(&server, name)),
     }))

@@ -7,6 +7,7 @@ use ledger::RequestId;
 use wire::chat::{ChatRequest, Extra, RequestedGeneration};
 use wire::embedding::EmbeddingRequest;
 use wire::fault::{Fault, FaultKind};
+use wire::google::path::Method;
 
 use super::error::HttpError;
 use crate::answer::Request;
@@ -91,6 +92,24 @@ pub(super) fn embedder(app: &App, asked: &EmbeddingRequest) -> Result<Arc<ReadyT
         Some(loss) => Err(loss.into()),
         None => Ok(task),
     }
+}
+
+/// The methods by which Google's clients may ask a model of this name, in Google's words. A tier
+/// elsewhere may have a model of either kind, and so has both.
+pub(super) fn google_methods(app: &App, model: &str) -> Vec<&'static str> {
+    let Ok(task) = find(app, model) else {
+        return Vec::new();
+    };
+    let vectors = [Method::EmbedContent, Method::BatchEmbedContents];
+    let texts = [Method::GenerateContent, Method::CountTokens];
+    let mut tiers = task.rules.cascade.rungs().iter().map(|rung| &rung.tier);
+    let makes_vectors = tiers.all(|tier| app.tiers[tier].makes_vectors());
+    let methods: Vec<Method> = match task.task.kind {
+        TaskKind::Embed => vectors.to_vec(),
+        _ if model.starts_with(TIER) && makes_vectors => [texts, vectors].concat(),
+        _ => texts.to_vec(),
+    };
+    methods.into_iter().map(Method::name).collect()
 }
 
 fn find(app: &App, model: &str) -> Result<Arc<ReadyTask>, HttpError> {

@@ -31,6 +31,7 @@ pub(crate) fn pool(
             .google_account
             .clone()
             .filter(|_| simulated.is_none()),
+        aws_account: settings.aws_account.clone().filter(|_| simulated.is_none()),
         plain_http: if settings.allow_plain_http {
             PlainHttp::Allowed
         } else {
@@ -48,6 +49,7 @@ pub(crate) fn pool(
             } else {
                 Sampling::Omitted
             },
+            ..Dialect::default()
         },
         limits: TimeLimits {
             connect: settings.connect,

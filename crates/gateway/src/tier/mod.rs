@@ -11,8 +11,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use domain::{
-    Completion, FinishReason, Generation, Message, Picodollars, Price, Prompt, TierKind, TierName,
-    Usage,
+    Completion, FinishReason, Generation, Message, Picodollars, Price, Prompt, Protocol, TierKind,
+    TierName, Usage,
 };
 use ledger::{RequestId, Resolution, UnpaidAttempt};
 use routing::evidence::Evidence;
@@ -80,6 +80,16 @@ impl Tier {
                 };
                 Asked::failed(failure)
             }
+        }
+    }
+
+    /// Whether it may be asked for vectors of texts; a tier elsewhere may still have a model that
+    /// makes none.
+    pub(crate) fn makes_vectors(&self) -> bool {
+        match self {
+            Self::Local(_) => true,
+            Self::Remote(remote) => remote.protocol() != Protocol::Anthropic,
+            Self::Student | Self::Person => false,
         }
     }
 

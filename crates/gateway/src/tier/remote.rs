@@ -1,5 +1,6 @@
 //! A pool or a frontier at work: a hold before each paid attempt, a resolution after it.
 
+mod embedding;
 mod errand;
 
 use std::time::Instant;
@@ -11,10 +12,9 @@ use domain::{
 use ledger::{AttemptId, BudgetLimit, Hold, Ledger, LedgerError, NewHold, UnpaidAttempt};
 use tokio::sync::Semaphore;
 use upstream::{Billing, Pool, Refusal, UpstreamError};
-use wire::embedding::Embeddings;
 
 use self::errand::{Broken, Errand};
-use super::{Account, Asked, Bill, EmbeddingQuestion, Fault, Question, TierAnswer, TierFailure};
+use super::{Account, Asked, Bill, Fault, Question, TierAnswer, TierFailure};
 use crate::clock;
 
 /// A tier that is reached over HTTP.
@@ -77,14 +77,6 @@ impl RemoteTier {
     pub(crate) async fn ask(&self, question: Question<'_>) -> Asked {
         let asked = self.run(question.account(), &question).await;
         asked.and_then(|completion| read(completion, &question))
-    }
-
-    /// Asks for vectors until they are there or no further attempt is allowed.
-    ///
-    /// # Cancel safety
-    /// As with [`Self::ask`].
-    pub(crate) async fn embed(&self, question: EmbeddingQuestion<'_>) -> Asked<Embeddings> {
-        self.run(question.account, question.asked).await
     }
 
     async fn run<E: Errand>(&self, account: Account<'_>, errand: &E) -> Asked<E::Got> {

@@ -12,6 +12,19 @@ pub struct Dialect {
     pub max_tokens: MaxTokensField,
     /// Whether sampling may be asked for.
     pub sampling: Sampling,
+    /// Where the model is named.
+    pub naming: Naming,
+}
+
+/// Where a request names its model, and with it the version of its protocol. Google's protocol has
+/// both in its addresses in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Naming {
+    /// In its body, as the protocol's own vendor wants it.
+    #[default]
+    InBody,
+    /// In its address, and the version in its body, as Vertex wants it of Anthropic's protocol.
+    InAddress,
 }
 
 /// The name of the limit of completion tokens.

@@ -15,16 +15,19 @@ pub enum Method {
     EmbedContent,
     /// The embeddings of several texts.
     BatchEmbedContents,
+    /// At Vertex: what a model from before Gemini's makes of its instances, such as vectors of texts.
+    Predict,
 }
 
 impl Method {
     /// All of them.
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::GenerateContent,
         Self::StreamGenerateContent,
         Self::CountTokens,
         Self::EmbedContent,
         Self::BatchEmbedContents,
+        Self::Predict,
     ];
 
     /// Its name in an address.
@@ -36,6 +39,7 @@ impl Method {
             Self::CountTokens => "countTokens",
             Self::EmbedContent => "embedContent",
             Self::BatchEmbedContents => "batchEmbedContents",
+            Self::Predict => "predict",
         }
     }
 }

@@ -4,7 +4,7 @@ use domain::{PromptTokens, Protocol};
 use wire::chat::DecodeError;
 use wire::embedding::{EmbeddingRequest, EmbeddingText, Embeddings, Encoding, TEXTS_MAX};
 use wire::fault::Fault;
-use wire::google::embed;
+use wire::google::embed::{self, Manner};
 use wire::google::path::{Method, Target};
 use wire::openai::embeddings;
 
@@ -103,7 +103,7 @@ fn googles_requests_are_read_and_written() {
     };
     let mut asked = request();
     asked.task = Some("RETRIEVAL_QUERY".into());
-    let sent = embed::encode_request("embed-x", &asked);
+    let sent = Manner::AiStudio.encode_request("embed-x", &asked);
     let batch = target(Method::BatchEmbedContents);
     assert_eq!(
         embed::parse_batch_request(&batch, sent.as_bytes()).unwrap(),
@@ -126,7 +126,63 @@ fn googles_requests_are_read_and_written() {
         fault.to_string()
     });
     insta::assert_snapshot!(faults.join("\n"));
-    insta::assert_snapshot!(embed::encode_predict_request(&asked), @r#"{"instances":[{"content":"geheim","task_type":"RETRIEVAL_QUERY"},{"content":"x","task_type":"RETRIEVAL_QUERY"}],"parameters":{"outputDimensionality":2}}"#);
+}
+
+#[test]
+fn vertex_is_asked_as_each_of_its_models_wants_it() {
+    let mut several = request();
+    several.task = Some("RETRIEVAL_QUERY".into());
+    let one = several.in_groups(1).remove(0);
+    let sent = ["gemini-embedding-2", "e5-maas", "text-embedding-005"].map(|model| {
+        let manner = Manner::at_vertex(model);
+        let group = several.in_groups(manner.texts_max()).remove(0);
+        [one.clone(), group].map(|asked| {
+            let method = manner.method(asked.texts.len());
+            let body = manner.encode_request(model, &asked);
+            let target = Target {
+                model: "embed-x".into(),
+                method,
+            };
+            let read = match method {
+                Method::Predict => embed::parse_predict_request(&target, body.as_bytes()),
+                Method::EmbedContent => embed::parse_request(&target, body.as_bytes()),
+                _ => embed::parse_batch_request(&target, body.as_bytes()),
+            };
+            assert_eq!(read, Ok(asked), "{body}");
+            format!("{model}:{} {body}", method.name())
+        })
+    });
+    insta::assert_snapshot!(sent.concat().join("\n"));
+    let mixed = r#"{"instances": [{"content": "geheim"}, {"content": "b", "task_type": "X"}]}"#;
+    let target = Target {
+        model: "m".into(),
+        method: Method::Predict,
+    };
+    let fault = embed::parse_predict_request(&target, mixed.as_bytes()).unwrap_err();
+    assert_eq!(fault.path, "instances[1]");
+}
+
+#[test]
+fn a_request_is_cut_into_groups_and_their_vectors_put_together() {
+    let mut asked = request();
+    asked.texts = (0..5).map(|it| format!("{it}").as_str().into()).collect();
+    let groups = asked.in_groups(2);
+    assert_eq!(
+        groups.iter().map(|it| it.texts.len()).collect::<Vec<_>>(),
+        [2, 2, 1]
+    );
+    let texts: Vec<EmbeddingText> = groups.into_iter().flat_map(|it| it.texts).collect();
+    assert_eq!(texts, asked.texts);
+    let both = vectors().followed_by(vectors());
+    assert_eq!(
+        (both.vectors.len(), both.prompt),
+        (4, Some(PromptTokens(14)))
+    );
+    let untold = Embeddings {
+        prompt: None,
+        ..vectors()
+    };
+    assert_eq!(vectors().followed_by(untold).prompt, None);
 }
 
 #[test]
@@ -173,4 +229,7 @@ fn googles_answers_are_read_back() {
         (1, Some(PromptTokens(5)))
     );
     assert_eq!(json(&body)["embeddings"][0]["values"][0], 0.25);
+    let predicted = embed::encode_predictions(&vectors());
+    let predicted = embed::parse_embeddings(predicted.as_bytes());
+    assert_eq!(predicted.unwrap(), expected);
 }

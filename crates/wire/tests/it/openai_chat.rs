@@ -226,6 +226,7 @@ fn requests_to_vendors_have_the_vendors_form() {
     request.dialect = Dialect {
         max_tokens: MaxTokensField::MaxTokens,
         sampling: Sampling::Omitted,
+        ..Dialect::default()
     };
     let streamed = encode_request(&request);
     insta::assert_snapshot!(format!("{whole}\n{streamed}"));

@@ -1,6 +1,6 @@
 //! Checks of a task whose answers are vectors.
 
-use domain::{TaskKind, TierKind};
+use domain::{Protocol, TaskKind, TierKind};
 
 use super::Draft;
 use crate::config::check::Checks;
@@ -42,10 +42,17 @@ pub(super) fn check(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) {
         checks.faults.add(&list, fault);
     }
     for tier in &draft.tiers {
-        if tier.kind == TierKind::Person {
-            let name = &tier.name;
-            let fault = format!("\"{name}\" is a person, who makes no vectors; leave it out");
-            checks.faults.add(&list.index(tier.index), fault);
-        }
+        let name = &tier.name;
+        let fault = match (tier.kind, tier.protocol) {
+            (TierKind::Person, _) => {
+                format!("\"{name}\" is a person, who makes no vectors; leave it out")
+            }
+            (_, Some(Protocol::Anthropic)) => format!(
+                "\"{name}\" speaks the protocol anthropic, which has no embeddings; give a tier \
+                 of kind local, or of the protocol openai, openai-responses or google"
+            ),
+            _ => continue,
+        };
+        checks.faults.add(&list.index(tier.index), fault);
     }
 }

@@ -35,6 +35,19 @@ fn such_a_task_has_one_tier_that_makes_vectors_and_nothing_to_say_to_it() {
         with("tiers = [\"reviewer\"]"),
         ["tasks.index.tiers[0]: \"reviewer\" is a person, who makes no vectors; leave it out"]
     );
+    let claude = "tiers = [\"claude\"]\n[tiers.claude]\nkind = \"pool\"\nmodel = \"m\"\n\
+                  url = \"https://a/v1\"\nprotocol = \"anthropic\"";
+    assert_eq!(
+        with(claude),
+        [
+            "tasks.index.tiers[0]: \"claude\" speaks the protocol anthropic, which has no embeddings; \
+          give a tier of kind local, or of the protocol openai, openai-responses or google"
+        ]
+    );
+    assert_eq!(
+        with(&claude.replace("anthropic", "google")),
+        Vec::<String>::new()
+    );
     let [student] = &with("tiers = [\"student\"]")[..] else {
         panic!("a student has one fault");
     };

@@ -11,4 +11,5 @@ mod lines;
 pub(super) mod openai;
 mod results;
 mod state;
+mod understood;
 mod work;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::state::{Batch, Dialect, Status};
-use super::work::ENDPOINTS;
+use super::understood::ENDPOINTS;
 use crate::app::App;
 use crate::http::body;
 use crate::http::error::HttpError;

@@ -2,9 +2,12 @@
 
 use std::io;
 
+use domain::{Completion, TierName};
 use ledger::{ItemStatus, JobId, LedgerError, Reader, RequestId, StoredItem};
 use serde_json::Value;
 use wire::chat::Form;
+use wire::embedding::Encoding;
+use wire::openai::embeddings::encode_embeddings;
 
 use super::lines::Lines;
 use super::state::{Counts, Dialect};
@@ -24,14 +27,37 @@ pub(super) struct Writer {
 impl Writer {
     /// The result of a line that was put to the tiers.
     pub(super) fn answered(&self, form: &Form, answered: &Answered) -> String {
+        self.accepted(answered, |tier, completion| {
+            let head = head(form, &self.request, tier.as_str());
+            Some(form.encode_completion(&head, completion))
+        })
+    }
+
+    /// The result of a line that asked for vectors.
+    pub(super) fn embedded(&self, encoding: Encoding, answered: &Answered) -> String {
+        self.accepted(answered, |tier, _| {
+            let vectors = answered.vectors.as_ref()?;
+            let model = format!("tier:{tier}");
+            Some(encode_embeddings(&model, vectors, encoding))
+        })
+    }
+
+    fn accepted(
+        &self,
+        answered: &Answered,
+        body: impl FnOnce(&TierName, &Completion) -> Option<String>,
+    ) -> String {
         if let Some(error) = refusal(&answered.end, &self.request) {
             return self.refused(&error);
         }
-        let End::Accepted { tier, completion } = &answered.end else {
-            return self.refused(&HttpError::internal());
+        let body = match &answered.end {
+            End::Accepted { tier, completion } => body(tier, completion),
+            End::Review { .. } | End::Failed { .. } => None,
         };
-        let head = head(form, &self.request, tier.as_str());
-        self.line(200, &form.encode_completion(&head, completion))
+        match body {
+            Some(body) => self.line(200, &body),
+            None => self.refused(&HttpError::internal()),
+        }
     }
 
     /// The result of a line that was refused.

@@ -5,31 +5,25 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use domain::{Sensitivity, TaskName};
+use domain::TaskName;
 use ledger::{ItemStatus, JobId, JobItem, JobSpec, Kept, KeptKind, Ledger};
 use ledger::{LedgerError, OpenedJob, RequestId, Timestamp};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use wire::chat::{ChatRequest, Delivery, Form};
-use wire::fault::Fault;
-use wire::openai::responses::{self, Echo, Keeping};
 
 use super::desk::Running;
 use super::lines::{Line, Lines};
 use super::results::{Files, Missing, Results, Writer, Written};
-use super::state::{Batch, Dialect, LineFault, Status};
-use crate::answer::{self, Item, ItemResult, Request};
+use super::state::{Batch, LineFault, Status};
+use super::understood::Understood;
+use crate::answer::{self, Item, ItemResult};
 use crate::app::App;
 use crate::batch::each::{book_unanswered, each};
 use crate::clock;
-use crate::http::error::HttpError;
 use crate::http::file_folder::FileFolder;
 use crate::http::files::{About, BATCH_OUTPUT, encode};
 use crate::http::server::now_s;
-use crate::http::{surface, target};
-use crate::ready::ReadyTask;
-use crate::tenant::Tenant;
 
 /// Waits before lines that failed for want of room or of a vendor are tried again.
 const AGAIN_AFTER: [Duration; 3] = [
@@ -37,10 +31,6 @@ const AGAIN_AFTER: [Duration; 3] = [
     Duration::from_secs(15),
     Duration::from_secs(60),
 ];
-
-/// The surfaces that lines may be for.
-pub(super) const ENDPOINTS: [&str; 3] =
-    ["/v1/chat/completions", "/v1/completions", "/v1/responses"];
 
 /// What a batch works with.
 #[derive(Clone)]
@@ -207,14 +197,21 @@ impl Bench {
             custom_id: line.custom_id.clone(),
             request: id.clone(),
         };
-        let understood = understand(&self.app, (&batch, &line.body), &id);
-        let (task, mut request, form) = match understood {
-            Ok(understood) => understood,
+        let understood = Understood::new(&self.app, (&batch, &line.body), &id);
+        let item = Item {
+            job,
+            ordinal: line.ordinal,
+            document: line.custom_id,
+            gold: None,
+            result: ItemResult::Line,
+        };
+        let answered = match understood {
+            Ok(understood) => understood.answer(&self.app, item, writer).await?,
             Err(error) => {
                 let item = JobItem {
                     job,
-                    ordinal: line.ordinal,
-                    document: line.custom_id,
+                    ordinal: item.ordinal,
+                    document: item.document,
                     result: writer.refused(&error),
                     status: ItemStatus::Failed { retryable: false },
                 };
@@ -222,15 +219,6 @@ impl Bench {
                 return book_unanswered(&self.app, batches(), id, item).await;
             }
         };
-        let write = move |answered: &answer::Answered| writer.answered(&form, answered);
-        request.item = Some(Item {
-            job,
-            ordinal: line.ordinal,
-            document: line.custom_id,
-            gold: None,
-            result: ItemResult::By(Arc::new(write)),
-        });
-        let answered = answer::answer(&self.app, &task, &request, None).await?;
         match answered.end {
             answer::End::Accepted { .. } => &self.running.answered,
             _ => &self.running.failed,
@@ -334,45 +322,4 @@ async fn keep_file(
 /// The name under which lines are booked that no task could be found for.
 fn batches() -> TaskName {
     TaskName::new("batches").unwrap_or_else(|_| unreachable!("it is a name"))
-}
-
-/// A line as its task understands it.
-fn understand(
-    app: &App,
-    (batch, body): (&Batch, &[u8]),
-    id: &RequestId,
-) -> Result<(Arc<ReadyTask>, Request, Form), HttpError> {
-    let (asked, form) = read(batch, body)?;
-    if asked.delivery == Delivery::Streamed {
-        let rule = "a batch's answers are whole; leave it out";
-        return Err(HttpError::wrong_field("stream", rule));
-    }
-    let (task, request) = target::resolve(app, asked, (id, &Tenant::of_owner(&batch.owner)))?;
-    if task.task.sensitivity == Sensitivity::Restricted {
-        return Err(HttpError::never_in_batches(task.task.name.as_str()));
-    }
-    Ok((task, request, form))
-}
-
-fn read(batch: &Batch, body: &[u8]) -> Result<(ChatRequest, Form), Fault> {
-    match (batch.dialect, batch.endpoint.as_str()) {
-        (Dialect::Anthropic, _) => surface::messages(body),
-        (Dialect::OpenAi, "/v1/completions") => surface::completions(body),
-        (Dialect::OpenAi, "/v1/responses") => {
-            let mut asked = responses::parse_request(body)?;
-            let form = Form::OpenAiResponses(Echo::of(&asked));
-            let wish = Keeping::take(&mut asked)?;
-            match wish.previous {
-                None => Ok((asked, form)),
-                Some(_) => Err(Fault {
-                    kind: wire::fault::FaultKind::Unsupported,
-                    path: "previous_response_id".to_owned(),
-                    found: "the request is one of a batch".to_owned(),
-                    rule: "send the whole conversation as input".to_owned(),
-                    example: None,
-                }),
-            }
-        }
-        (Dialect::OpenAi, _) => surface::chat_completions(body),
-    }
 }

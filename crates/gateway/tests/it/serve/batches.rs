@@ -54,13 +54,20 @@ fn fetch(server: &Server<'_>, path: &str, key: &str) -> Response {
 }
 
 fn line(name: &str, body: &Value) -> String {
-    let line = json!({"custom_id": name, "method": "POST", "url": "/v1/chat/completions",
-        "body": body});
+    line_for("/v1/chat/completions", name, body)
+}
+
+fn line_for(endpoint: &str, name: &str, body: &Value) -> String {
+    let line = json!({"custom_id": name, "method": "POST", "url": endpoint, "body": body});
     format!("{line}\n")
 }
 
 fn begin(server: &Server<'_>, file: &str) -> Response {
-    let request = json!({"input_file_id": file, "endpoint": "/v1/chat/completions",
+    begin_for(server, "/v1/chat/completions", file)
+}
+
+fn begin_for(server: &Server<'_>, endpoint: &str, file: &str) -> Response {
+    let request = json!({"input_file_id": file, "endpoint": endpoint,
         "completion_window": "24h", "metadata": {"of": "night"}});
     server.post("/v1/batches", &request, MINE)
 }
@@ -450,4 +457,48 @@ fn restricted_texts_are_in_no_batch_and_a_server_that_keeps_nothing_has_none() {
         assert_eq!(server.get(path).status, 404, "{path}");
     }
     server.stop();
+}
+
+#[test]
+fn a_batchs_lines_may_ask_for_vectors() {
+    let place = Workplace::new();
+    let vendor = Vendor::start(&place, &Manner::default());
+    let tasks = format!(
+        "{}[tasks.index]\nkind = \"embed\"\ntiers = [\"frontier\"]\nsensitivity = \"public\"\n\
+         [tasks.secret]\nkind = \"embed\"\ntiers = [\"llama\"]\nsensitivity = \"restricted\"\n",
+        vendor.config()
+    );
+    let server = start(&place, &tasks, "sensitivity = \"public\"");
+    let endpoint = "/v1/embeddings";
+    let texts =
+        |model: &str, more: Value| json!({"model": model, "input": ["a", "b"], "dimensions": more});
+    let lines = [
+        ("one", texts("task:index", json!(4))),
+        ("two", texts("task:index", json!(4))),
+        ("wrong", texts("task:index", json!(0))),
+        ("chat", asks("task:index", "x")),
+        ("secret", json!({"model": "task:secret", "input": "x"})),
+    ];
+    let lines = lines.map(|(name, body)| line_for(endpoint, name, &body));
+    let file = uploaded(&server, &lines.concat());
+    let batch = begin_for(&server, endpoint, &file);
+    assert_eq!(batch.json()["endpoint"], endpoint, "{}", batch.text());
+    let id = batch.json()["id"].as_str().unwrap().to_owned();
+    let batch = when(&server, &id, &["completed"]);
+    let answers = content(&server, &batch["output_file_id"]);
+    assert_eq!(names(&answers), ["one", "two"]);
+    let direct = json!({"model": "task:index", "input": ["a", "b"], "dimensions": 4});
+    let direct = server.post(endpoint, &direct, MINE).json();
+    for answer in &answers {
+        assert_eq!(answer["response"]["status_code"], 200);
+        assert_eq!(answer["response"]["body"]["data"], direct["data"]);
+        assert_eq!(answer["response"]["body"]["usage"], direct["usage"]);
+    }
+    let errors = content(&server, &batch["error_file_id"]);
+    assert_eq!(names(&errors), ["wrong", "chat", "secret"]);
+    let param = |error: &Value| error["response"]["body"]["error"]["param"].clone();
+    assert_eq!(param(&errors[0]), "dimensions");
+    assert_eq!(param(&errors[1]), "input");
+    server.stop();
+    assert_eq!(vendor.close().1, 3);
 }

@@ -147,3 +147,56 @@ fn a_vendor_of_another_protocol_answers_googles_clients() {
     server.stop();
     assert_eq!(vendor.close().1, 2);
 }
+
+#[test]
+fn the_list_of_models_names_the_methods_that_each_has() {
+    let place = Workplace::new();
+    let vendor = Vendor::start(&place, &Manner::default());
+    let claude = vendor
+        .config()
+        .replace("[tiers.frontier]", "protocol = \"anthropic\"\n")
+        .replace("[prices.standin]", "[prices.claude]\ncache_write = \"1\"")
+        .replace("\"standin\"", "\"claude\"");
+    let config = format!(
+        "{}[tiers.claude]\n{claude}[tasks.index]\nkind = \"embed\"\ntiers = [\"llama\"]\n",
+        super::openly(&vendor)
+    );
+    let server = Server::start(&place, &with(&["llama"], &config, ""));
+    let list = server.send(&get("/v1beta/models", "")).json();
+    let models = list["models"].as_array().unwrap().iter();
+    let methods: std::collections::BTreeMap<&str, Value> = models
+        .map(|it| {
+            let name = it["name"].as_str().unwrap();
+            (name, it["supportedGenerationMethods"].clone())
+        })
+        .collect();
+    let texts = json!(["generateContent", "countTokens"]);
+    let vectors = json!(["embedContent", "batchEmbedContents"]);
+    let both = json!([texts[0], texts[1], vectors[0], vectors[1]]);
+    let expected = [
+        ("models/task:classify", &texts),
+        ("models/task:index", &vectors),
+        ("models/tier:claude", &texts),
+        ("models/tier:frontier", &both),
+        ("models/tier:llama", &both),
+    ];
+    assert_eq!(methods.len(), expected.len(), "{list}");
+    for (name, expected) in expected {
+        assert_eq!(&methods[name], expected, "{name}");
+    }
+    // What is named is there.
+    let content = json!({"content": {"parts": [{"text": "x"}]}});
+    for (name, methods) in &methods {
+        for method in methods.as_array().unwrap() {
+            let method = method.as_str().unwrap();
+            let request = match method {
+                "embedContent" => content.clone(),
+                "batchEmbedContents" => json!({"requests": [content]}),
+                _ => json!({"contents": [{"role": "user", "parts": [{"text": "x"}]}]}),
+            };
+            let response = server.post(&format!("/v1beta/{name}:{method}"), &request, "");
+            assert_eq!(response.status, 200, "{name} {method} {}", response.text());
+        }
+    }
+    server.stop();
+}

@@ -2,6 +2,7 @@
 
 mod answers;
 mod batches;
+mod clouds;
 mod completions;
 mod decisions;
 mod embeddings;

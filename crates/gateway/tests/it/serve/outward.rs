@@ -9,7 +9,7 @@ use crate::vendor::{Manner, Vendor};
 use crate::workplace::Workplace;
 
 /// A config whose tier `claude` is at an address.
-fn tier(address: std::net::SocketAddr, options: &str) -> String {
+pub(super) fn tier(address: std::net::SocketAddr, options: &str) -> String {
     format!(
         r#"
 [server]
@@ -401,95 +401,6 @@ fn what_anthropics_vendor_does_beside_is_booked_too() {
                 "{spend}"
             ),
         }
-    }
-}
-
-#[test]
-fn azures_addresses_and_keys_are_its_own() {
-    let place = Workplace::new();
-    let answer = json!({"id": "x", "object": "chat.completion", "created": 1, "model": "m",
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Yes."},
-            "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}});
-    let vendor = Recorder::start(answer.to_string(), String::new());
-    let options = "key_header = \"api-key\"\napi_version = \"2024-10-21\"";
-    let config = tier(vendor.address(), options)
-        .replace("/v1\"", "/openai/deployments/mine\"")
-        .replace("\"anthropic\"", "\"openai\"");
-    let server = Server::start(&place, &with(&["llama"], &config, ""));
-    assert_eq!(server.chat(&asks("tier:claude", "x")).content(), "Yes.");
-    let heard = vendor.heard().pop().unwrap();
-    let path = "/openai/deployments/mine/chat/completions?api-version=2024-10-21";
-    assert!(
-        heard.head.starts_with(&format!("POST {path} ")),
-        "{}",
-        heard.head
-    );
-    assert_eq!(heard.header("api-key"), Some("sk-right-3141"));
-    assert_eq!(heard.header("authorization"), None);
-    server.stop();
-}
-
-#[test]
-fn vertex_is_asked_with_the_token_of_an_account() {
-    let place = Workplace::new();
-    let token = json!({"access_token": "ya29.x", "expires_in": 3599, "token_type": "Bearer"});
-    let metadata = Recorder::start(token.to_string(), String::new());
-    let answer = json!({"candidates": [{"content": {"role": "model", "parts": [{"text": "Yes."}]},
-        "finishReason": "STOP", "index": 0}], "modelVersion": "gemini-x",
-        "usageMetadata": {"promptTokenCount": 8, "candidatesTokenCount": 3, "totalTokenCount": 11}});
-    let vendor = Recorder::start(answer.to_string(), String::new());
-    let account = format!("google_account = \"metadata:{}\"", metadata.address());
-    let config = tier(vendor.address(), "")
-        .replace("key = \"env:TIERGATE_KEY\"", &account)
-        .replace("/v1\"", "/v1/projects/p/locations/l/publishers/google\"")
-        .replace("\"anthropic\"", "\"google\"");
-    let server = Server::start(&place, &with(&["llama"], &config, ""));
-    for _ in 0..2 {
-        assert_eq!(server.chat(&asks("tier:claude", "x")).content(), "Yes.");
-    }
-    server.stop();
-    for heard in vendor.heard() {
-        let path = "/v1/projects/p/locations/l/publishers/google/models/claude-x:generateContent";
-        assert!(
-            heard.head.starts_with(&format!("POST {path} ")),
-            "{}",
-            heard.head
-        );
-        assert_eq!(heard.header("authorization"), Some("Bearer ya29.x"));
-        assert_eq!(heard.header("x-goog-api-key"), None);
-    }
-    assert_eq!(metadata.heard().len(), 1);
-}
-
-#[test]
-fn an_account_is_checked_with_the_config_and_its_key_is_not_shown() {
-    let place = Workplace::new();
-    let vendor = Recorder::start(String::new(), String::new());
-    place.write(
-        "account.json",
-        "{\"type\": \"authorized_user\", \"x\": \"geheim\"}",
-    );
-    for (key, words) in [
-        (
-            "google_account = \"file:account.json\"",
-            "credentials of another kind",
-        ),
-        ("google_account = \"file:nowhere.json\"", "nowhere.json"),
-        ("google_account = \"geheim\"", "is no reference"),
-        (
-            "google_account = \"metadata\"\nkey = \"env:TIERGATE_KEY\"",
-            "stands beside `key`",
-        ),
-    ] {
-        let config = tier(vendor.address(), "").replace("key = \"env:TIERGATE_KEY\"", key);
-        place.write("tiergate.toml", with(&["llama"], &config, ""));
-        let ran = place.run(&["check-config"]);
-        assert_eq!(ran.code, Some(78), "{ran:?}");
-        assert!(
-            ran.err.contains(words) && !ran.err.contains("geheim"),
-            "{ran:?}"
-        );
     }
 }
 

@@ -7,7 +7,7 @@ use domain::{
 
 use super::PROTOCOL;
 use super::block::{block, content};
-use crate::chat::{Delivery, OutwardRequest, Sampling};
+use crate::chat::{Delivery, Naming, OutwardRequest, Sampling};
 use crate::json::{Fields, Json, has_beside, list, raw_object};
 
 /// The body of a request as JSON.
@@ -40,8 +40,11 @@ pub(super) fn asked<'a>(request: &OutwardRequest<'a>) -> Fields<'a> {
     let options = &request.generation.options;
     let tools = &request.prompt.tools;
     let has_tools = !tools.is_empty();
-    Fields::new()
-        .with("model", request.model)
+    let named = match request.dialect.naming {
+        Naming::InBody => Fields::new().with("model", request.model),
+        Naming::InAddress => Fields::new().with("anthropic_version", VERSION_AT_VERTEX),
+    };
+    named
         .with_some("system", system(&request.prompt.messages))
         .with("messages", messages(&request.prompt.messages))
         .with_some(
@@ -58,6 +61,9 @@ pub(super) fn asked<'a>(request: &OutwardRequest<'a>) -> Fields<'a> {
         )
         .with_some("output_config", output_config(options))
 }
+
+/// The one version of the protocol that Vertex has.
+const VERSION_AT_VERTEX: &str = "vertex-2023-10-16";
 
 /// The operator's instructions, wherever they stand: this protocol has one place for them.
 fn system(messages: &[Message]) -> Option<Json<'_>> {
