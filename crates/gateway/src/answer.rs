@@ -210,10 +210,19 @@ async fn ask_in_turn(
         let Step::Ask { rung } = decision.step else {
             break decision;
         };
+        let foretold = foretold(task, rules, (rung, request, &asked[..]));
+        if let (Some(chance), true) = (foretold, cascade.may_skip(rung)) {
+            outcomes.push(Outcome::Skipped { chance });
+            continue;
+        }
         let came = ask(app, (task, rules), request, rung, live).await;
         let broke_off = came.result.is_err() && live.is_some_and(Live::has_begun);
         let so_far = (rung, request, &asked[..]);
-        let sure = |answer: &TierAnswer| confidence(answer, task, rules, so_far);
+        // Of what the router would not let through nothing is proven: it can be a suggestion.
+        let sure = |answer: &TierAnswer| match foretold {
+            Some(_) => None,
+            None => confidence(answer, task, rules, so_far),
+        };
         outcomes.push(outcome_of(&came, sure));
         asked.push((rung, came));
         if broke_off {
@@ -285,20 +294,40 @@ fn confidence(
         evidence: answer.evidence.as_ref()?,
         text: &text,
     };
-    let earlier = earlier.iter().filter_map(|(rung, asked)| {
-        Some(Heard {
-            tier: &rungs[*rung].tier,
-            evidence: asked.result.as_ref().ok()?.evidence.as_ref()?,
-            text: "",
-        })
-    });
+    let earlier = heard(rules, earlier);
     let ranking = rules.ranking(task.task.kind);
     // The source is only looked into for what free text says.
     let source = match (ranking.has_head(said.tier), &task.task.labels) {
         (true, None) => text_of(task, &request.prompt),
         _ => String::new(),
     };
-    Some(ranking.confidence(&source, said, &earlier.collect::<Vec<_>>()))
+    Some(ranking.confidence(&source, said, &earlier))
+}
+
+/// The probability with which a tier's answer would be kept, where it is so low that the tier need
+/// not be asked.
+fn foretold(
+    task: &ReadyTask,
+    rules: &Rules,
+    (rung, request, earlier): (usize, &Request, &[(usize, Asked)]),
+) -> Option<f64> {
+    let tier = &rules.cascade.rungs()[rung].tier;
+    let text = || text_of(task, &request.prompt);
+    let ranking = rules.ranking(task.task.kind);
+    ranking.foretold(tier, text, &heard(rules, earlier))
+}
+
+/// What the tiers said that were asked so far.
+fn heard<'a>(rules: &'a Rules, earlier: &'a [(usize, Asked)]) -> Vec<Heard<'a>> {
+    let rungs = rules.cascade.rungs();
+    let said = |(rung, asked): &'a (usize, Asked)| {
+        Some(Heard {
+            tier: &rungs[*rung].tier,
+            evidence: asked.result.as_ref().ok()?.evidence.as_ref()?,
+            text: "",
+        })
+    };
+    earlier.iter().filter_map(said).collect()
 }
 
 /// Picks the answer that the decision names with its evidence, and adds up what all attempts cost.
@@ -366,6 +395,15 @@ impl Answered {
         })
     }
 
+    /// The tiers that were not asked because a router foretold that it would be in vain.
+    pub(crate) fn skipped(&self) -> impl Iterator<Item = &TierName> {
+        use routing::cascade::Turn;
+        let rungs = self.decision.rungs.iter();
+        rungs
+            .filter(|rung| matches!(rung.turn, Turn::Skipped { .. }))
+            .map(|rung| &rung.tier)
+    }
+
     /// The audit of an accepted answer whose lot fell so.
     fn audit(
         &self,
@@ -414,6 +452,9 @@ impl Answered {
         };
         app.metrics.request_ended(task.task.name.as_str(), outcome);
         app.metrics.spent(self.cost);
+        for tier in self.skipped() {
+            app.metrics.skipped(tier.as_str());
+        }
         let asked = self.decision.rungs.iter().filter_map(|rung| {
             Some((
                 rung.tier.as_str(),

@@ -10,6 +10,7 @@ use routing::evidence::Evidence;
 
 use crate::agreement::fields;
 use crate::certificate::Extent;
+use crate::precall::Routers;
 
 /// A tier's deferral head.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,8 @@ pub(crate) struct Ranking<'a> {
     /// How much of an answer decides. Heads are about whole ones.
     pub(crate) extent: Extent,
     pub(crate) heads: &'a Heads,
+    /// What answers are not even asked for. Routers are about whole answers too.
+    pub(crate) routers: &'a Routers,
 }
 
 impl Ranking<'_> {
@@ -52,6 +55,22 @@ impl Ranking<'_> {
             }
             _ => self.extent.confidence(said.evidence),
         }
+    }
+
+    /// The probability with which a tier's answer to a text would be kept, where it is so low that
+    /// the tier should not be asked, after these answers of other tiers. What a certificate proves
+    /// of the tier is proven of all other texts.
+    pub(crate) fn foretold(
+        &self,
+        tier: &TierName,
+        text: impl FnOnce() -> String,
+        earlier: &[Heard<'_>],
+    ) -> Option<f64> {
+        let router = self.routers.get(tier)?;
+        let is_whole = self.extent == Extent::Whole;
+        is_whole
+            .then(|| router.foretold(&text(), earlier))
+            .flatten()
     }
 
     /// Whether a tier's answers have a head.

@@ -25,6 +25,7 @@ mod learn;
 mod logging;
 mod metrics;
 mod model;
+mod precall;
 mod ready;
 mod records;
 mod reference;

@@ -66,6 +66,7 @@ pub(crate) struct Metrics {
     responses: Family<ResponseLabels, Counter>,
     attempts: Family<AttemptLabels, Counter>,
     attempt_seconds: Family<TierLabels, Histogram>,
+    skipped: Family<TierLabels, Counter>,
     cost_picodollars: Counter,
     in_flight: Gauge,
     certificates_read: Family<FileLabels, Counter>,
@@ -86,6 +87,7 @@ impl Metrics {
             responses: Family::default(),
             attempts: Family::default(),
             attempt_seconds: Family::new_with_constructor(|| Histogram::new(ATTEMPT_SECONDS)),
+            skipped: Family::default(),
             cost_picodollars: Counter::default(),
             in_flight: Gauge::default(),
             certificates_read: Family::default(),
@@ -114,6 +116,8 @@ impl Metrics {
             Unit::Seconds,
             self.attempt_seconds.clone(),
         );
+        let skipped = "Requests that a router let pass a tier unasked";
+        registry.register("skipped", skipped, self.skipped.clone());
         let cost = "Money settled or kept, in 10^-12 US dollars";
         registry.register("cost_picodollars", cost, self.cost_picodollars.clone());
         registry.register(
@@ -186,6 +190,12 @@ impl Metrics {
                 status: status.into(),
             })
             .inc();
+    }
+
+    /// Counts a request for which a tier was passed over by its router.
+    pub(crate) fn skipped(&self, tier: &str) {
+        let tier = tier.to_owned();
+        self.skipped.get_or_create(&TierLabels { tier }).inc();
     }
 
     /// Counts an attempt and the time it took.

@@ -3,6 +3,8 @@
 //! The whole decision is a function of the cascade and of what its tiers answered, so that a
 //! stored [`Decision`] can be made again and compared.
 
+use std::iter::Peekable;
+
 use domain::{Sensitivity, TierKind, TierName};
 
 /// When a tier's answer is accepted.
@@ -55,6 +57,12 @@ pub enum Outcome {
         /// Whether asking again later may help.
         retryable: bool,
     },
+    /// It was not asked, because a router foretold that its answer would be passed on. Only where
+    /// [`Cascade::may_skip`] it.
+    Skipped {
+        /// The probability that its answer would have been accepted, 0 to 1.
+        chance: f64,
+    },
 }
 
 /// What became of a tier's turn.
@@ -64,6 +72,11 @@ pub enum Turn {
     Barred,
     /// Passed over: its rule is [`Rule::Never`].
     Unproven,
+    /// Passed over: its answer would very likely not have been accepted.
+    Skipped {
+        /// The probability that it would have been, 0 to 1.
+        chance: f64,
+    },
     /// Its answer was accepted.
     Accepted {
         /// The label's index; `None` for free text.
@@ -169,6 +182,17 @@ impl Cascade {
     pub fn sensitivity(&self) -> Sensitivity {
         self.sensitivity
     }
+
+    /// Whether a rung's tier may be passed over unasked: one that is no person must stand behind
+    /// it, may be reached by the text, and may have its answer accepted.
+    #[must_use]
+    pub fn may_skip(&self, rung: usize) -> bool {
+        let mut behind = self.rungs.iter().skip(rung + 1);
+        behind.any(|rung| {
+            let accepts = matches!(rung.rule, Rule::Threshold(_) | Rule::Always);
+            accepts && rung.kind != TierKind::Person && self.sensitivity.may_reach(rung.kind.zone())
+        })
+    }
 }
 
 /// The decision after these outcomes, which are those of the tiers asked so far, in the order in
@@ -178,13 +202,13 @@ impl Cascade {
 /// # Errors
 /// When there are more outcomes than the cascade asks for.
 pub fn replay(cascade: &Cascade, outcomes: &[Outcome]) -> Result<Decision, ReplayError> {
-    let mut left = outcomes.iter();
+    let mut left = outcomes.iter().peekable();
     let mut step = None;
     let mut rungs = Vec::with_capacity(cascade.rungs.len());
     for (index, rung) in cascade.rungs.iter().enumerate() {
         let turn = match step {
             Some(_) => Turn::NotReached,
-            None => turn(cascade.sensitivity, rung, &mut left),
+            None => turn(cascade, index, &mut left),
         };
         match turn {
             Turn::Due => step = Some(Step::Ask { rung: index }),
@@ -218,11 +242,12 @@ pub fn replay(cascade: &Cascade, outcomes: &[Outcome]) -> Result<Decision, Repla
 }
 
 fn turn<'a>(
-    sensitivity: Sensitivity,
-    rung: &Rung,
-    outcomes: &mut impl Iterator<Item = &'a Outcome>,
+    cascade: &Cascade,
+    index: usize,
+    outcomes: &mut Peekable<impl Iterator<Item = &'a Outcome>>,
 ) -> Turn {
-    if !sensitivity.may_reach(rung.kind.zone()) {
+    let rung = &cascade.rungs[index];
+    if !cascade.sensitivity.may_reach(rung.kind.zone()) {
         return Turn::Barred;
     }
     if rung.kind == TierKind::Person {
@@ -231,8 +256,12 @@ fn turn<'a>(
     if rung.rule == Rule::Never {
         return Turn::Unproven;
     }
-    match outcomes.next() {
+    // A tier that may not be skipped is due; the outcome then belongs to another cascade.
+    let fits =
+        |outcome: &&Outcome| !matches!(outcome, Outcome::Skipped { .. }) || cascade.may_skip(index);
+    match outcomes.next_if(fits) {
         None => Turn::Due,
+        Some(&Outcome::Skipped { chance }) => Turn::Skipped { chance },
         Some(Outcome::Failed { reason, retryable }) => Turn::Failed {
             reason: reason.clone(),
             retryable: *retryable,
@@ -262,13 +291,17 @@ fn suggestion(rungs: &[RungDecision]) -> Option<usize> {
 /// again. Otherwise whatever was answered is a suggestion for a person.
 fn nothing_left(rungs: &[RungDecision]) -> Step {
     let suggestion = suggestion(rungs);
+    // It would have answered, and so a person is asked as if it had.
+    let was_skipped = rungs
+        .iter()
+        .any(|it| matches!(it.turn, Turn::Skipped { .. }));
     let retryable = rungs.iter().filter_map(|rung| match rung.turn {
         Turn::Failed { retryable, .. } => Some(retryable),
         _ => None,
     });
     match retryable.reduce(|any, one| any || one) {
         Some(true) => Step::Fail { retryable: true },
-        Some(false) if suggestion.is_none() => Step::Fail { retryable: false },
+        Some(false) if suggestion.is_none() && !was_skipped => Step::Fail { retryable: false },
         _ => Step::Review { suggestion },
     }
 }

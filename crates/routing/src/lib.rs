@@ -5,6 +5,7 @@
 //! an answer brings into one confidence, [`deferral`] into how likely it is right, [`agreement`] says whether two free texts say the same,
 //! [`threshold`] finds from held-out records where to accept, [`folds`] keeps training and fitting
 //! apart, [`evaluation`] says how good it is, and [`paired`] whether it is as good as another.
+//! [`precall`] says before a tier is asked that its answer would be passed on anyway.
 //!
 //! Nothing here reads a file, a clock or a random source: data and seeds are passed in, sums run
 //! in a fixed order and [`elementary`] stands in for the platform's logarithm and exponential, so
@@ -27,6 +28,7 @@ pub mod monitor;
 pub mod ngrams;
 pub mod online;
 pub mod paired;
+pub mod precall;
 pub mod random;
 pub mod router;
 pub mod student;

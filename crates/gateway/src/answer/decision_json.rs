@@ -10,7 +10,8 @@ use crate::ready::ReadyTask;
 #[derive(Debug, Serialize)]
 pub(crate) struct StepJson {
     tier: String,
-    /// `accepted`, `escalated`, `failed`, `handed`, `barred`, `unproven` or `not_reached`.
+    /// `accepted`, `escalated`, `skipped`, `failed`, `handed`, `barred`, `unproven` or
+    /// `not_reached`.
     verdict: &'static str,
     /// The label answered, in a task with labels.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -21,6 +22,9 @@ pub(crate) struct StepJson {
     /// The confidence from which it is accepted; absent where it always is, or never.
     #[serde(skip_serializing_if = "Option::is_none")]
     threshold: Option<f64>,
+    /// How likely its answer would have been accepted, of one that a router skipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chance: Option<f64>,
     /// Why it failed or was passed over.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -61,6 +65,7 @@ pub(super) fn steps(task: &ReadyTask, answered: &Answered) -> Vec<StepJson> {
                 answer: None,
                 confidence: None,
                 threshold: None,
+                chance: None,
                 reason: None,
                 elapsed_ms: None,
             };
@@ -85,6 +90,13 @@ pub(super) fn steps(task: &ReadyTask, answered: &Answered) -> Vec<StepJson> {
                 Turn::Unproven => {
                     step.reason = Some("no threshold met the target on held-out records".into());
                 }
+                Turn::Skipped { chance } => {
+                    let percent = chance * 100.0;
+                    step.chance = Some(*chance);
+                    step.reason = Some(format!(
+                        "the router gives its answer a chance of {percent:.1} % to be kept"
+                    ));
+                }
                 Turn::Handed | Turn::Due | Turn::NotReached => {}
             }
             step
@@ -96,6 +108,7 @@ fn verdict(turn: &Turn) -> &'static str {
     match turn {
         Turn::Barred => "barred",
         Turn::Unproven => "unproven",
+        Turn::Skipped { .. } => "skipped",
         Turn::Accepted { .. } => "accepted",
         Turn::Escalated { .. } => "escalated",
         Turn::Failed { .. } => "failed",

@@ -51,6 +51,8 @@ pub(crate) struct TierShare {
     pub(crate) answered: u64,
     /// Of all rows, 0 to 1.
     pub(crate) share: f64,
+    /// Rows for which a router passed it over.
+    pub(crate) skipped: u64,
     pub(crate) right: u64,
     /// Answers whose row gives the right answer.
     pub(crate) known: u64,
@@ -66,11 +68,21 @@ struct Counted {
     escalations: u64,
     fallbacks: u64,
     cost_usd: String,
+    #[serde(default)]
+    decision: Vec<CountedStep>,
+}
+
+/// What is counted of a tier's turn.
+#[derive(Deserialize)]
+struct CountedStep {
+    tier: String,
+    verdict: String,
 }
 
 #[derive(Default)]
 struct Tally {
     answered: u64,
+    skipped: u64,
     right: u64,
     known: u64,
 }
@@ -91,6 +103,9 @@ impl Summary {
             summary.escalations += line.escalations;
             summary.fallbacks += line.fallbacks;
             summary.rows += 1;
+            for step in line.decision.iter().filter(|it| it.verdict == "skipped") {
+                tallies.entry(step.tier.clone()).or_default().skipped += 1;
+            }
             match (line.status.as_str(), &line.tier) {
                 ("answered", Some(tier)) => {
                     summary.answered += 1;
@@ -139,6 +154,7 @@ impl Summary {
         let tiers = asked.map(|rung| {
             let &Tally {
                 answered,
+                skipped,
                 right,
                 known,
             } = of(&rung.tier);
@@ -146,6 +162,7 @@ impl Summary {
                 tier: rung.tier.to_string(),
                 answered,
                 share: share(answered),
+                skipped,
                 right,
                 known,
             }
@@ -225,6 +242,9 @@ impl fmt::Display for Summary {
             if tier.known > 0 {
                 let right = tier.right as f64 / tier.known as f64;
                 write!(f, "  {} right", percent(right))?;
+            }
+            if tier.skipped > 0 {
+                write!(f, "  its router skipped {}", tier.skipped)?;
             }
             writeln!(f)?;
         }

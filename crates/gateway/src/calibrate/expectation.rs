@@ -4,9 +4,10 @@
 
 use anyhow::Context as _;
 use domain::{TierKind, TierName};
-use routing::certificate::Goal;
+use routing::certificate::{Goal, Risk, certify};
 use routing::deferral::{Brought, Deferral};
-use routing::head::HeadError;
+use routing::head::{HeadError, RECORDS_MIN};
+use routing::precall::{PrecallError, PrecallRouter};
 use routing::student::Student;
 use routing::threshold::Scored;
 
@@ -19,6 +20,7 @@ use crate::config::TaskConfig;
 use crate::deferral::{Ranking, TierHead, brought};
 use crate::learn;
 use crate::learn::asking::Given;
+use crate::precall::{TierRouter, foreknown};
 
 /// The most records that an engine is asked about; more would hardly change what is expected.
 const ASKED_MAX: usize = 2_000;
@@ -118,14 +120,19 @@ impl<'a> Expectation<'a> {
     }
 
     /// The head that ranks a tier's answers better than their raw confidence, after these tiers.
-    pub(super) fn head(&self, tier: &TierName, heard: Vec<TierName>) -> Ranked {
+    pub(super) fn head(
+        &self,
+        tier: &TierName,
+        ranking: Ranking<'_>,
+        heard: Vec<TierName>,
+    ) -> Ranked {
         if self.hearing.kind_of(tier) == TierKind::Student && heard.is_empty() {
             return Ranked::raw(RANKED_STUDENT.to_owned());
         }
         let (hearing, sample) = (&self.hearing, &self.sample);
         let record = |&record: &usize| -> Option<(Brought<'_>, bool)> {
             let said = hearing.said(tier, record)?;
-            let earlier = hearing.earlier(&heard, record);
+            let earlier = hearing.earlier(&heard, ranking, (sample, record));
             let text = sample.records[record].text.as_str();
             let kind = hearing.task().task.kind;
             let right = hearing.is_right(tier, sample, record)?;
@@ -153,6 +160,41 @@ impl<'a> Expectation<'a> {
         }
     }
 
+    /// What tells in advance which answers of a tier would not be kept, where its threshold is
+    /// where these records lead to expect it for a goal; or why there is no such thing.
+    pub(super) fn router(
+        &self,
+        tier: &TierName,
+        ranking: Ranking<'_>,
+        (heard, goal, risk): (Vec<TierName>, Goal, Risk),
+    ) -> Result<TierRouter, String> {
+        let asked = self.for_head();
+        if asked.len() < RECORDS_MIN {
+            return Err(PrecallError::TooFew(asked.len()).to_string());
+        }
+        let scored = |&record: &usize| self.scored(tier, ranking, record);
+        let scored: Vec<Scored> = self.left.iter().filter_map(scored).collect();
+        let threshold = certify(&scored, risk, as_likely_as_not(goal)).threshold;
+        let threshold = threshold.ok_or_else(|| {
+            let records = scored.len();
+            format!("by what {records} records lead to expect, nothing would be kept in any case")
+        })?;
+        let (hearing, sample) = (&self.hearing, &self.sample);
+        let record = |&record: &usize| {
+            let confidence = hearing.confidence(tier, ranking, (sample, record))?;
+            let earlier = hearing.earlier(&heard, ranking, (sample, record));
+            let known = foreknown(&sample.records[record].text, &earlier, &heard)?;
+            Some((known, confidence >= threshold))
+        };
+        let records: Vec<_> = asked.iter().filter_map(record).collect();
+        let router = PrecallRouter::fit(&records).map_err(|fault| fault.to_string())?;
+        Ok(TierRouter {
+            records: records.len(),
+            heard,
+            router,
+        })
+    }
+
     /// The steps for a tier's threshold, by what it makes of these records.
     pub(super) fn ladder(&self, tier: &TierName, ranking: Ranking<'_>, goal: Goal) -> Ladder {
         let scored = |&record: &usize| self.scored(tier, ranking, record);
@@ -178,6 +220,11 @@ impl<'a> Expectation<'a> {
             correct: self.hearing.is_right(tier, &self.sample, record)?,
         })
     }
+}
+
+/// The same goal where it need only be met as often as not: what is expected, and not proven.
+fn as_likely_as_not(goal: Goal) -> Goal {
+    Goal::new(goal.alpha(), 0.5).unwrap_or(goal)
 }
 
 impl Ranked {

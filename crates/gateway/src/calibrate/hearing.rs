@@ -1,6 +1,7 @@
 //! What tiers say of records, kept so that nobody is asked twice where several things are proven.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use domain::{TierKind, TierName};
 use routing::student::Student;
@@ -17,6 +18,8 @@ pub(super) struct Hearing<'a> {
     task: &'a TaskConfig,
     student: Option<&'a Student>,
     told: HashMap<TierName, HashMap<usize, Option<Given>>>,
+    /// For how many seconds each tier was busy with how many records.
+    busy: HashMap<TierName, (f64, usize)>,
 }
 
 impl<'a> Hearing<'a> {
@@ -30,6 +33,7 @@ impl<'a> Hearing<'a> {
             task,
             student,
             told: HashMap::new(),
+            busy: HashMap::new(),
         }
     }
 
@@ -58,7 +62,11 @@ impl<'a> Hearing<'a> {
         let texts = open
             .iter()
             .map(|&record| sample.records[record].text.as_str());
+        let start = Instant::now();
         let given = asking::inside(self.app, (self.task, self.student), tier, texts).await?;
+        let busy = self.busy.entry(tier.clone()).or_default();
+        busy.0 += start.elapsed().as_secs_f64();
+        busy.1 += open.len();
         self.note(tier, open.into_iter().zip(given));
         Ok(())
     }
@@ -72,6 +80,12 @@ impl<'a> Hearing<'a> {
         self.told.entry(tier.clone()).or_default().extend(given);
     }
 
+    /// How long a tier took for a record, many being in work at once; 0 of one that was not asked.
+    pub(super) fn seconds_each(&self, tier: &TierName) -> f64 {
+        let busy = self.busy.get(tier).filter(|(_, records)| *records > 0);
+        busy.map_or(0.0, |(seconds, records)| seconds / *records as f64)
+    }
+
     fn given(&self, tier: &TierName, record: usize) -> Option<&Given> {
         self.told.get(tier)?.get(&record)?.as_ref()
     }
@@ -82,13 +96,34 @@ impl<'a> Hearing<'a> {
         Some(told.get(&record)?.as_ref()?.said(tier))
     }
 
-    /// What these tiers said of a record, so far as they answered.
-    pub(super) fn earlier(&self, heard: &[TierName], record: usize) -> Vec<Heard<'_>> {
-        let said = |tier| self.said(tier, record);
-        heard.iter().filter_map(said).collect()
+    /// What these tiers said of a record, so far as they are asked about it and answered.
+    pub(super) fn earlier(
+        &self,
+        heard: &[TierName],
+        ranking: Ranking<'_>,
+        (sample, record): (&Sample, usize),
+    ) -> Vec<Heard<'_>> {
+        let is_asked = |tier: &&TierName| !self.is_skipped(tier, ranking, (sample, record));
+        let asked = heard.iter().filter(is_asked);
+        asked.filter_map(|tier| self.said(tier, record)).collect()
     }
 
-    /// How sure a tier is of its answer to a record, if it gave one.
+    /// Whether a tier's router passes it over for a record.
+    pub(super) fn is_skipped(
+        &self,
+        tier: &TierName,
+        ranking: Ranking<'_>,
+        (sample, record): (&Sample, usize),
+    ) -> bool {
+        let Some(router) = ranking.routers.get(tier) else {
+            return false;
+        };
+        let earlier = self.earlier(&router.heard, ranking, (sample, record));
+        let text = || sample.records[record].text.clone();
+        ranking.foretold(tier, text, &earlier).is_some()
+    }
+
+    /// How sure a tier is of its answer to a record, if it is asked and gave one.
     pub(super) fn confidence(
         &self,
         tier: &TierName,
@@ -96,8 +131,11 @@ impl<'a> Hearing<'a> {
         (sample, record): (&Sample, usize),
     ) -> Option<f64> {
         let said = self.said(tier, record)?;
+        if self.is_skipped(tier, ranking, (sample, record)) {
+            return None;
+        }
         let heard = ranking.heads.get(tier).map(|head| &head.heard[..]);
-        let earlier = self.earlier(heard.unwrap_or_default(), record);
+        let earlier = self.earlier(heard.unwrap_or_default(), ranking, (sample, record));
         let text = &sample.records[record].text;
         Some(ranking.confidence(text, said, &earlier))
     }

@@ -62,8 +62,9 @@ impl Row {
 pub(crate) struct Gathered {
     pub(crate) rows: Vec<Row>,
     floors: BTreeMap<TierName, f64>,
-    /// Whether some were ranked by a deferral head.
-    has_heads: bool,
+    /// Whether what was kept of some depended on more than a threshold: on a deferral head, or on a
+    /// router.
+    is_of_one: bool,
     missing: usize,
     unwatched: usize,
     /// The lowest chance that a request had, whether or not it became known.
@@ -90,7 +91,7 @@ pub(crate) fn gather(
     let mut gathered = Gathered {
         rows: Vec::new(),
         floors: BTreeMap::new(),
-        has_heads: false,
+        is_of_one: false,
         missing: 0,
         unwatched: 0,
         lowest: 1.0,
@@ -112,7 +113,7 @@ pub(crate) fn gather(
                 raise(&mut gathered.floors, &content, reference)?;
                 let gold = record.gold.as_deref();
                 let scored = content.models.values().any(|it| it.score.is_some());
-                gathered.has_heads |= scored;
+                gathered.is_of_one |= scored || content.routed;
                 gathered.rows.push(Row {
                     lot: lot("thinned out", &record.request.0),
                     half: lot("half", &record.request.0),
@@ -164,8 +165,9 @@ pub(super) fn read(
             .rows
             .retain(|row| !(own.contains(row.text.trim()) || is_taught && row.teaches()));
     }
-    // Which answers were kept, and so known, depends on the head by which they were ranked.
-    if *reference == Reference::Gold && gathered.has_heads {
+    // Which answers were kept, and so known, depends on the head by which they were ranked, and
+    // on what a router let through.
+    if *reference == Reference::Gold && gathered.is_of_one {
         let newest = gathered.rows.last().and_then(|row| row.certificate.clone());
         gathered.rows.retain(|row| row.certificate == newest);
     }

@@ -17,11 +17,13 @@ use super::claims::{Claims, Part};
 use super::expectation::{Expectation, RANKED_STUDENT, Ranked};
 use super::hearing::Hearing;
 use super::records::{APART_FROM, Sample};
+use super::routed::{Found, Routed, found};
 use crate::app::App;
 use crate::certificate::{Extent, MissProof, TierProof, certifiable};
 use crate::config::TaskConfig;
 use crate::deferral::{Heads, Ranking, TierHead};
 use crate::learn::asking::Answer;
+use crate::precall::{Routers, TierRouter};
 
 /// Seed of the cut into parts.
 const PARTS_SEED: u64 = 1;
@@ -58,6 +60,10 @@ pub(super) struct MeasuredTier {
     pub(super) head: Option<TierHead>,
     /// By what its answers were ranked, in words that follow "ranked".
     pub(super) ranked: String,
+    /// What lets records through to it, where it is not asked about all.
+    pub(super) router: Option<TierRouter>,
+    /// What that skips, in a task that wants it of a local tier.
+    pub(super) routed: Option<Routed>,
 }
 
 impl MeasuredTier {
@@ -68,6 +74,7 @@ impl MeasuredTier {
             proof: self.proof.clone(),
             missed: self.missed.clone(),
             head: self.head.clone(),
+            router: self.router.clone(),
         }
     }
 }
@@ -78,10 +85,14 @@ pub(super) struct Basis<'a> {
     pub(super) expected: Option<Expectation<'a>>,
     /// By which answers are ranked: at first those that were fixed before, where there are any.
     pub(super) heads: Heads,
-    /// Whether heads may still be fitted.
+    /// What lets records through to tiers: at first what was fixed before, if anything.
+    pub(super) routers: Routers,
+    /// Whether heads and routers may still be fitted.
     pub(super) may_fit: bool,
-    /// The kind of the task.
-    pub(super) kind: TaskKind,
+    /// Whether local tiers shall have routers.
+    pub(super) wants_router: bool,
+    /// The kind of the task, and how much of an answer decides.
+    pub(super) by: (TaskKind, Extent),
 }
 
 impl Basis<'_> {
@@ -89,12 +100,12 @@ impl Basis<'_> {
     async fn ranked(
         &mut self,
         (tier, kind): (&TierName, TierKind),
-        (extent, heard): (Extent, Vec<TierName>),
+        heard: Vec<TierName>,
     ) -> anyhow::Result<String> {
         if let Some(expected) = &mut self.expected {
             expected.hear(tier).await?;
         }
-        if extent != Extent::Whole {
+        if self.by.1 != Extent::Whole {
             return Ok("by its raw confidence after the first tokens".to_owned());
         }
         if !self.may_fit {
@@ -114,17 +125,48 @@ impl Basis<'_> {
                  {APART_FROM} here"
             ));
         };
-        let Ranked { head, why } = expected.head(tier, heard);
+        let Ranked { head, why } = expected.head(tier, self.ranking(), heard);
         self.heads.extend(head.map(|head| (tier.clone(), head)));
         Ok(why)
     }
 
-    /// Takes note of what a tier keeps.
-    fn pass_on(&mut self, tier: &TierName, extent: Extent, threshold: f64) {
-        let ranking = Ranking {
-            kind: self.kind,
-            extent,
+    /// Finds out which records a tier is not asked about, if it may have a router.
+    fn route(
+        &mut self,
+        (tier, kind): (&TierName, TierKind),
+        what: (Vec<TierName>, Goal, Risk),
+    ) -> Option<Found> {
+        if kind != TierKind::Local || !self.wants_router {
+            return None;
+        }
+        let found = match (self.routers.get(tier), self.may_fit) {
+            (Some(fixed), _) => Ok(fixed.clone()),
+            (None, false) => Err("it had none before".to_owned()),
+            (None, true) => found(self.expected.as_ref(), (tier, self.ranking()), what),
+        };
+        if let Ok(router) = &found {
+            self.routers.insert(tier.clone(), router.clone());
+        }
+        Some(found)
+    }
+
+    /// By what answers are ranked, and what is asked for, so far.
+    fn ranking(&self) -> Ranking<'_> {
+        Ranking {
+            kind: self.by.0,
+            extent: self.by.1,
             heads: &self.heads,
+            routers: &self.routers,
+        }
+    }
+
+    /// Takes note of what a tier keeps.
+    fn pass_on(&mut self, tier: &TierName, threshold: f64) {
+        let ranking = Ranking {
+            kind: self.by.0,
+            extent: self.by.1,
+            heads: &self.heads,
+            routers: &self.routers,
         };
         if let Some(expected) = &mut self.expected {
             expected.pass_on(tier, ranking, threshold);
@@ -140,7 +182,7 @@ pub(super) async fn measure(
     app: &App,
     task: &TaskConfig,
     (sample, hearing): (&Sample, &mut Hearing<'_>),
-    (goal, extent): (Goal, Extent),
+    goal: Goal,
     mut basis: Basis<'_>,
 ) -> anyhow::Result<Measured> {
     let names = certifiable(&app.config, task);
@@ -159,16 +201,12 @@ pub(super) async fn measure(
     for (index, tier) in names.into_iter().enumerate() {
         let kind = app.tiers[&tier].kind();
         hearing.listen(&tier, sample, &left).await?;
-        let ranked = basis
-            .ranked((&tier, kind), (extent, heard(task, &tiers)))
-            .await?;
-        let ranking = Ranking {
-            kind: task.task.kind,
-            extent,
-            heads: &basis.heads,
-        };
-        let answers = hearing.answers(&tier, ranking, (sample, &left));
+        let ranked = basis.ranked((&tier, kind), heard(task, &tiers)).await?;
         let claims_left = claims.weighted(weight);
+        let what = (heard(task, &tiers), claims_left.kept, claims.risk);
+        let routed = basis.route((&tier, kind), what);
+        let ranking = basis.ranking();
+        let answers = hearing.answers(&tier, ranking, (sample, &left));
         let expected = basis.expected.as_ref();
         let ladder = expected.filter(|_| index < last);
         let ladder = ladder.map(|it| it.ladder(&tier, ranking, claims_left.kept));
@@ -183,7 +221,11 @@ pub(super) async fn measure(
         let proven = claims_left.prove(sample, part, &answers);
         weight *= proven.weight;
         let threshold = proven.proof.threshold.unwrap_or(f64::INFINITY);
-        basis.pass_on(&tier, extent, threshold);
+        let routed = routed.map(|found| {
+            let on = (sample, &left[..], threshold);
+            Routed::new(&found, (&tier, hearing), ranking, on)
+        });
+        basis.pass_on(&tier, threshold);
         for (record, answer) in answers.iter().filter(|(_, a)| a.confidence >= threshold) {
             kept[*record] = Some(Kept {
                 tier: index,
@@ -194,6 +236,8 @@ pub(super) async fn measure(
         tiers.push(MeasuredTier {
             kind,
             head: basis.heads.get(&tier).cloned(),
+            router: basis.routers.get(&tier).cloned(),
+            routed,
             ranked,
             tier,
             goal: claims.kept,

@@ -15,6 +15,7 @@ mod page;
 mod plot;
 pub(crate) mod records;
 mod report;
+mod routed;
 pub(crate) mod taught;
 mod words;
 
@@ -112,11 +113,12 @@ async fn calibrate(
     let student = ready.student.as_ref();
     let folder = &app.config.certificates;
     // What live traffic was kept by ranks it still, and nothing else is known to be a fair sample.
-    let fixed = args.from_audits.then(|| ready.rules.standing.heads());
-    let is_local = |tier: TierName| app.tiers[&tier].kind() == TierKind::Local;
-    let has_local = certifiable(&app.config, task).into_iter().any(is_local);
+    let standing = &ready.rules.standing;
+    let fixed = args
+        .from_audits
+        .then(|| (standing.heads(), standing.routers()));
     let (sample, aside) = match (&fixed, &task.records) {
-        (None, None) if has_local => sample.put_aside(),
+        (None, None) if has_local(&app, task) => sample.put_aside(),
         _ => (sample, None),
     };
     let mut hearing = Hearing::new(&app, (task, student));
@@ -128,11 +130,13 @@ async fn calibrate(
                 None => Expectation::of_own(&app, task)?,
             },
             may_fit: fixed.is_none(),
-            heads: fixed.clone().unwrap_or_default(),
-            kind: task.task.kind,
+            by: (task.task.kind, extent),
+            heads: fixed.clone().unwrap_or_default().0,
+            routers: fixed.clone().unwrap_or_default().1,
+            wants_router: task.router && extent == Extent::Whole,
         };
         let on = (&sample, &mut hearing);
-        let measured = measure(&app, task, on, what, basis).await?;
+        let measured = measure(&app, task, on, goal, basis).await?;
         let proven = certified(
             &app,
             (&sample, student),
@@ -155,6 +159,12 @@ async fn calibrate(
     };
     app.close().await?;
     Ok(Report { early, ..whole })
+}
+
+/// Whether a local tier is certified, which can have a head and a router.
+fn has_local(app: &App, task: &TaskConfig) -> bool {
+    let is_local = |tier: TierName| app.tiers[&tier].kind() == TierKind::Local;
+    certifiable(&app.config, task).into_iter().any(is_local)
 }
 
 /// What the task's target wants proven.

@@ -9,6 +9,7 @@ use super::curves::{
 };
 use super::measure::{Kept, Measured, MeasuredTier};
 use super::records::Sample;
+use super::routed::Routed;
 use crate::app::App;
 use crate::certificate::{Certificate, Extent, MissProof, Reference, TierProof, meaning};
 
@@ -88,6 +89,9 @@ pub(super) struct TierReport {
     pub(super) accuracy_interval_95: (f64, f64),
     /// By what its answers are ranked, in words that follow "ranked".
     pub(super) ranked: String,
+    /// What its router skips, in a task that wants one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) router: Option<Routed>,
     pub(super) risk: Vec<RiskPoint>,
     pub(super) reliability: Vec<Bin>,
 }
@@ -251,6 +255,7 @@ fn tier_report(
         accuracy: accuracy.value(),
         accuracy_interval_95: accuracy.interval(),
         ranked: tier.ranked.clone(),
+        router: tier.routed.clone(),
         risk: risk(&tier.sample, of, tier.goal.delta()),
         reliability: reliability(tier, sample),
     }

@@ -23,7 +23,7 @@ pub(crate) struct Proven {
 
 /// Certifies a task with this student as `tiergate calibrate` does, on a fair sample of what was
 /// asked, with the labels that count as right, against the reference of the present certificate
-/// and by its heads.
+/// and by its heads and routers.
 ///
 /// # Errors
 /// When the task demands no certificate, or a tier answers none of the records.
@@ -46,11 +46,13 @@ pub(crate) async fn prove(
     let basis = Basis {
         expected: Expectation::of_own(app, task)?,
         heads: present.heads(),
+        routers: present.routers(),
         may_fit: false,
-        kind: task.task.kind,
+        wants_router: task.router,
+        by: (task.task.kind, Extent::Whole),
     };
     let mut hearing = Hearing::new(app, (task, Some(student)));
-    let measured = measure(app, task, (&sample, &mut hearing), what, basis).await?;
+    let measured = measure(app, task, (&sample, &mut hearing), goal, basis).await?;
     let kept = measured.kept.iter().flatten().count();
     Ok(Proven {
         certificate: certified(
@@ -77,11 +79,12 @@ pub(crate) async fn share_kept(
     let all = sample.records.len();
     let mut left: Vec<usize> = (0..all).collect();
     let mut hearing = Hearing::new(app, (task, Some(student)));
-    let heads = certificate.heads();
+    let (heads, routers) = (certificate.heads(), certificate.routers());
     let ranking = Ranking {
         kind: task.task.kind,
         extent: certificate.extent,
         heads: &heads,
+        routers: &routers,
     };
     for proof in &certificate.tiers {
         // One that keeps nothing may be heard by others.

@@ -5,6 +5,7 @@ use std::fmt;
 use domain::Picodollars;
 
 use super::report::Report;
+use super::routed::Routed;
 use crate::terminal::{count, figures, percent, percent_short};
 
 /// An estimated amount with the digits that matter.
@@ -31,6 +32,9 @@ impl fmt::Display for Report {
         )?;
         for tier in &self.tiers {
             writeln!(f, "answers of {} are ranked {}", tier.tier, tier.ranked)?;
+            if let Some(router) = &tier.router {
+                writeln!(f, "{}", routed(&tier.tier, router))?;
+            }
         }
         if let Some(cost) = &self.cost {
             writeln!(
@@ -66,6 +70,24 @@ impl fmt::Display for Report {
         }
         write!(f, "certificate: {}", self.certificate)
     }
+}
+
+/// What a tier's router skips, and what that loses.
+pub(super) fn routed(tier: &str, router: &Routed) -> String {
+    if let Some(why) = &router.why_none {
+        return format!("{tier} is asked whatever is passed on to it: {why}");
+    }
+    let fitted_on = router.fitted_on.unwrap_or_default();
+    format!(
+        "its router, of {} records, spares {tier} {} of the {} records that reach it ({}), and with \
+         them {} answers that it would have kept; that saves {:.1} s",
+        count(fitted_on),
+        count(router.skipped),
+        count(router.reached),
+        percent(router.share_skipped),
+        count(router.lost),
+        router.seconds_saved,
+    )
 }
 
 impl Report {

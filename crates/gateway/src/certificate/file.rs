@@ -8,13 +8,15 @@ use domain::{TaskName, TierName};
 use ring::hmac;
 use routing::certificate::{Goal, Proof, Provenance, Risk, Start};
 use routing::deferral::Deferral;
+use routing::precall::PrecallRouter;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::signing::SigningKey;
+use super::signing::{SigningKey, unhex};
 use super::{Certificate, Extent, MissProof, Reference, TierProof, path};
 use crate::deferral::TierHead;
 use crate::learn::stored::{hex, replace};
+use crate::precall::TierRouter;
 
 /// Raised when the meaning of the file changes.
 const VERSION: u32 = 1;
@@ -92,6 +94,21 @@ struct TierJson {
     missed: Vec<MissedJson>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     head: Option<HeadJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    router: Option<RouterJson>,
+}
+
+/// A pre-call router.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RouterJson {
+    heard: Vec<String>,
+    records: usize,
+    /// From this probability of being kept down a request is skipped.
+    skips_to: f64,
+    weights: Vec<f64>,
+    /// What it has learned of texts, as hexadecimal digits.
+    text: String,
 }
 
 /// A deferral head.
@@ -226,8 +243,10 @@ fn claim(certificate: &Certificate) -> ClaimJson {
                     proof,
                     missed,
                     head,
+                    router,
                 }: &TierProof| TierJson {
         head: head.as_ref().map(head_json),
+        router: router.as_ref().map(router_json),
         tier: tier.to_string(),
         delta: *delta,
         missed: missed.iter().map(missed_json).collect(),
@@ -298,6 +317,28 @@ fn head_json(head: &TierHead) -> HeadJson {
     }
 }
 
+fn router_json(router: &TierRouter) -> RouterJson {
+    let (text, weights) = router.router.parts();
+    RouterJson {
+        heard: router.heard.iter().map(TierName::to_string).collect(),
+        records: router.records,
+        skips_to: router.router.skips_to(),
+        weights: weights.to_vec(),
+        text: hex(&text),
+    }
+}
+
+fn router(json: RouterJson) -> anyhow::Result<TierRouter> {
+    let heard = json.heard.iter().map(|name| TierName::new(name));
+    let text = unhex(&json.text).unwrap_or_default();
+    let router = PrecallRouter::from_parts(&text, json.weights, json.skips_to);
+    Ok(TierRouter {
+        heard: heard.collect::<Result<_, _>>()?,
+        records: json.records,
+        router: router.context("a router's parts are none of a router")?,
+    })
+}
+
 fn head(json: HeadJson) -> anyhow::Result<TierHead> {
     let heard = json.heard.iter().map(|name| TierName::new(name));
     let deferral = Deferral::from_parts(json.weights, json.prior);
@@ -337,6 +378,7 @@ fn certificate(claim: ClaimJson) -> anyhow::Result<Certificate> {
             delta: tier.delta,
             missed: tier.missed.into_iter().map(missed).collect(),
             head: tier.head.map(head).transpose()?,
+            router: tier.router.map(router).transpose()?,
             proof: Proof {
                 threshold: tier.threshold,
                 records: tier.records,
@@ -379,6 +421,17 @@ fn certificate(claim: ClaimJson) -> anyhow::Result<Certificate> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use routing::precall::Foreknown;
+
+    /// A router that lets through what is about orders.
+    fn router() -> PrecallRouter {
+        let known = |i: usize| {
+            let text = ["a note of law", "an order of goods"][i % 2];
+            let earlier = Vec::new();
+            (Foreknown { text, earlier }, i % 2 == 1)
+        };
+        PrecallRouter::fit(&(0..300).map(known).collect::<Vec<_>>()).unwrap()
+    }
 
     fn made(threshold: f64) -> Certificate {
         Certificate {
@@ -407,6 +460,11 @@ mod tests {
                     heard: vec![TierName::new("other").unwrap()],
                     records: 250,
                     deferral: Deferral::from_parts(vec![0.1, 2.0 / 3.0], vec![-0.7, -1.1]).unwrap(),
+                }),
+                router: Some(TierRouter {
+                    heard: vec![TierName::new("other").unwrap()],
+                    records: 250,
+                    router: router(),
                 }),
                 proof: Proof {
                     threshold: Some(threshold),

@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::date_of;
 use crate::config::{Config, TaskConfig};
 use crate::deferral::{Heads, TierHead};
+use crate::precall::{Routers, TierRouter};
 use crate::terminal::{count, percent_short};
 
 pub(crate) use self::extent::{Extent, path};
@@ -70,6 +71,8 @@ pub(crate) struct TierProof {
     pub(crate) missed: Vec<MissProof>,
     /// By which its answers are ranked, where it is not by their raw confidence.
     pub(crate) head: Option<TierHead>,
+    /// What lets requests through to it, where it is not asked all: the proof is about these.
+    pub(crate) router: Option<TierRouter>,
 }
 
 /// What was proven of one label and one tier.
@@ -199,6 +202,12 @@ impl Certificate {
         self.tiers.iter().filter_map(head).collect()
     }
 
+    /// What lets requests through to tiers that are not asked all.
+    pub(crate) fn routers(&self) -> Routers {
+        let router = |tier: &TierProof| Some((tier.tier.clone(), tier.router.clone()?));
+        self.tiers.iter().filter_map(router).collect()
+    }
+
     fn day(&self) -> jiff::civil::Date {
         self.made.to_zoned(jiff::tz::TimeZone::UTC).date()
     }
@@ -307,6 +316,13 @@ impl Standing {
             .unwrap_or_default()
     }
 
+    /// What lets requests through to tiers that are not asked all.
+    pub(crate) fn routers(&self) -> Routers {
+        self.certificate()
+            .map(Certificate::routers)
+            .unwrap_or_default()
+    }
+
     /// One word for reports.
     pub(crate) fn word(&self) -> &'static str {
         match self {
@@ -385,7 +401,11 @@ impl Standing {
         let mut hash = Sha256::new();
         hash.update(task);
         for TierProof {
-            tier, proof, head, ..
+            tier,
+            proof,
+            head,
+            router,
+            ..
         } in tiers
         {
             if let Some(threshold) = proof.threshold {
@@ -395,6 +415,12 @@ impl Standing {
             }
             let weights = head.iter().flat_map(|head| head.deferral.parts().0);
             weights.for_each(|weight| hash.update(weight.to_bits().to_le_bytes()));
+            if let Some(TierRouter { router, .. }) = router {
+                let (text, weights) = router.parts();
+                hash.update(text);
+                let numbers = weights.iter().copied().chain([router.skips_to()]);
+                numbers.for_each(|number| hash.update(number.to_bits().to_le_bytes()));
+            }
         }
         hash.finalize().into()
     }

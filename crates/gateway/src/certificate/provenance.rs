@@ -29,7 +29,8 @@ impl Circumstances<'_> {
     pub(super) fn changed(&self, then: &Provenance, now: &Provenance) -> Vec<String> {
         let mut changed = then.changed(now);
         if self.tiers.is_none() {
-            changed.retain(|name| now.parts.contains_key(name));
+            // What belongs to a tier has its name and a dot before it.
+            changed.retain(|name| now.parts.contains_key(name) || !name.contains('.'));
         }
         changed
     }
@@ -73,6 +74,9 @@ pub(crate) fn now(
             format!("on the first {tokens} tokens"),
         );
     }
+    if task.router && extent == Extent::Whole {
+        part("router".to_owned(), "lets requests through".to_owned());
+    }
     part("reference".to_owned(), reference_now(config, reference));
     let tiers = certifiable(config, task);
     let names: Vec<&str> = tiers.iter().map(TierName::as_str).collect();
@@ -113,6 +117,7 @@ pub(crate) fn meaning(part: &str) -> &'static str {
         "labels" => "the labels with their definitions (SHA-256)",
         "target" => "what was asked to be proven",
         "writing" => "how answers in free text are written",
+        "router" => "whether local tiers are asked all requests",
         "decided" => "how much of an answer decides whether it is kept",
         "reference" => "what the answers were compared with",
         "tiers" => "the tiers that it is about, in the order in which they are asked",

@@ -109,7 +109,8 @@ fn make(folder: &Path, file: &Path) -> anyhow::Result<()> {
     }
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+/// The bytes that these hexadecimal digits stand for; `None` of anything else.
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let pair = |pair: &[u8]| match pair {
         [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),

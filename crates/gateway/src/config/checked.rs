@@ -279,6 +279,9 @@ pub(crate) struct TaskConfig {
     pub(crate) early_tokens: Option<usize>,
     /// Whether local tiers are asked about their own answers; never with labels.
     pub(crate) self_check: bool,
+    /// Whether local tiers are not asked where a router foretells that it would be in vain. Only
+    /// with a certificate, and where a tier that is no person stands behind them.
+    pub(crate) router: bool,
     /// Indices of the labels that call for attention; some but not all of them for a task of
     /// kind flag, otherwise empty.
     pub(crate) flagged: Vec<usize>,

@@ -66,6 +66,9 @@ impl TaskConfig {
         if self.self_check {
             hash.text("self-check");
         }
+        if self.router {
+            hash.text("router");
+        }
         hash.0.finalize().into()
     }
 }

@@ -187,6 +187,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("tasks.*.learn.every", Count(10, 1_000_000), "how many new right answers make a lesson", "200"),
     opt("tasks.*.stream", Word(STREAMS), "when a streamed answer that might be passed on is shown", "\"early\""),
     opt("tasks.*.early_tokens", Count(1, 1_000), "after how many tokens of a streamed answer it is decided whether it is kept", "16"),
+    opt("tasks.*.router", Switch, "whether local tiers are passed over whose answer would very likely not be kept", "true"),
     opt("tasks.*.self_check", Switch, "whether a local model is asked about its own answer", "true"),
     opt("tasks.*.max_completion_tokens", Count(1, 1_000_000), "the most tokens that may be written for one document", "1024"),
     opt("tasks.*.temperature", Number(0.0, 2.0), "the sampling temperature", "0"),

@@ -350,6 +350,13 @@ pub(super) struct RawTask {
     ///
     /// Default: `false`.
     pub(super) self_check: Option<bool>,
+    /// Whether local tiers are not asked where their answer would very likely be passed on anyway,
+    /// which saves their time. `tiergate calibrate` fits the router beside the certificate, on
+    /// records that certify nothing, and says how much it skips and what that loses. It needs a
+    /// `target` with a `confidence`, and another tier than a person behind the local one.
+    ///
+    /// Default: `false`.
+    pub(super) router: Option<bool>,
     /// The most tokens that a tier may write for one document; for models that reason it
     /// includes the reasoning. The money held for a paid attempt is computed from it.
     ///

@@ -6,6 +6,7 @@ mod embed;
 mod labels;
 mod learn;
 mod records;
+mod router;
 mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,6 +104,7 @@ fn check_task(
     let learn_every = learn::check(checks, &draft);
     let early_tokens = stream::check(checks, &draft);
     let self_check = self_check(checks, &draft);
+    let router = router::check(checks, &draft);
     Some(TaskConfig {
         task: Task {
             name: name.ok()?,
@@ -122,6 +124,7 @@ fn check_task(
         learn_every,
         early_tokens,
         self_check,
+        router,
         flagged,
         max_completion_tokens: CompletionTokens(u64::try_from(most).unwrap_or(u64::MAX)),
         temperature: temperature.unwrap_or(0.0) as f32,

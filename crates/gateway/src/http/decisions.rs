@@ -106,6 +106,7 @@ fn facts(tier: &TierName, usage: Usage) -> Facts {
         tier: Some(tier.clone()),
         confidence: None,
         escalations: 0,
+        skipped: String::new(),
         usage: Some(usage),
         cost: Picodollars::ZERO,
     }

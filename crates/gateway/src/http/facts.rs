@@ -9,6 +9,7 @@ use crate::ready::ReadyTask;
 const TIER: HeaderName = HeaderName::from_static("x-tiergate-tier");
 const CONFIDENCE: HeaderName = HeaderName::from_static("x-tiergate-confidence");
 const ESCALATIONS: HeaderName = HeaderName::from_static("x-tiergate-escalations");
+const SKIPPED: HeaderName = HeaderName::from_static("x-tiergate-skipped");
 const COST_USD: HeaderName = HeaderName::from_static("x-tiergate-cost-usd");
 
 /// How a request ended.
@@ -21,6 +22,8 @@ pub(super) struct Facts {
     pub(super) tier: Option<TierName>,
     pub(super) confidence: Option<f64>,
     pub(super) escalations: usize,
+    /// The tiers that were not asked because it would have been in vain, with commas between.
+    pub(super) skipped: String,
     pub(super) usage: Option<Usage>,
     pub(super) cost: Picodollars,
 }
@@ -52,6 +55,11 @@ impl Facts {
             tier,
             confidence: answered.confidence(),
             escalations: answered.decision.escalations(),
+            skipped: answered
+                .skipped()
+                .map(TierName::as_str)
+                .collect::<Vec<_>>()
+                .join(","),
             usage,
             cost: answered.cost,
         }
@@ -66,6 +74,9 @@ impl Facts {
             insert(headers, CONFIDENCE, &format!("{confidence:.4}"));
         }
         insert(headers, ESCALATIONS, &self.escalations.to_string());
+        if !self.skipped.is_empty() {
+            insert(headers, SKIPPED, &self.skipped);
+        }
         insert(headers, COST_USD, &self.cost.to_usd());
     }
 }

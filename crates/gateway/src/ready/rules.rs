@@ -6,6 +6,7 @@ use routing::cascade::{Cascade, Rule, Rung};
 use crate::audit::Watch;
 use crate::certificate::{self, Extent, Standing};
 use crate::deferral::{Heads, Ranking};
+use crate::precall::Routers;
 
 /// What is proven of a task, and how that is watched.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Rules {
     pub(crate) standing: Standing,
     /// By which answers are ranked, where it is not by their raw confidence.
     heads: Heads,
+    /// What lets requests through to tiers that are not asked all.
+    pub(crate) routers: Routers,
     /// The certificate that proves them: SHA-256 of what it claims.
     pub(crate) certificate: Option<String>,
     /// How that certificate is watched, if it is.
@@ -43,6 +46,7 @@ impl Rules {
             escalating: Cascade::new(escalating, sensitivity),
             standing: Standing::Stated,
             heads: Heads::new(),
+            routers: Routers::new(),
             certificate: None,
             watch: None,
         }
@@ -63,6 +67,7 @@ impl Rules {
         Self {
             certificate: standing.certificate().map(certificate::id),
             heads: standing.heads(),
+            routers: standing.routers(),
             standing,
             watch,
             ..self
@@ -75,6 +80,7 @@ impl Rules {
             kind,
             extent: self.extent,
             heads: &self.heads,
+            routers: &self.routers,
         }
     }
 

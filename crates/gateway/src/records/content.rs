@@ -32,6 +32,9 @@ pub(crate) struct Content {
     pub(crate) thresholds: BTreeMap<String, f64>,
     /// The certificate that proved the thresholds: SHA-256 of what it claims.
     pub(crate) certificate: Option<String>,
+    /// Whether some tiers had a router, so that not every text reached them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) routed: bool,
     /// How the lot fell, of an answer that was accepted under a watched certificate.
     #[serde(default)]
     pub(crate) audit: Option<Lot>,
@@ -125,6 +128,7 @@ impl Decided<'_> {
             models: models.collect(),
             thresholds: thresholds.collect(),
             certificate: self.rules.certificate.clone(),
+            routed: !self.rules.routers.is_empty(),
             audit: self.choice.map(|choice| Lot {
                 probability: choice.probability,
                 chosen: choice.is_chosen,

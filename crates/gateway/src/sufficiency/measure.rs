@@ -78,7 +78,10 @@ pub(super) async fn measure(
             let text = &records[record].text;
             let earlier = said[record].iter().map(|(tier, it)| it.said(tier));
             let earlier: Vec<Heard<'_>> = earlier.collect();
+            // What a router skips is asked all the same: it is a part of what is right inside.
+            let skipped = ranking.foretold(tier, || text.clone(), &earlier);
             kept[record] = match rule {
+                _ if skipped.is_some() => false,
                 Rule::Threshold(threshold) => {
                     ranking.confidence(text, answer.said(tier), &earlier) >= threshold
                 }

@@ -20,6 +20,7 @@ mod records;
 mod run;
 mod serve;
 mod server;
+mod skipped;
 mod spend;
 mod students;
 mod sufficiency;

@@ -158,6 +158,49 @@ fn an_answer_without_confidence_passes_no_threshold() {
 }
 
 #[test]
+fn a_tier_is_skipped_only_where_another_takes_the_text() {
+    let skipped = [answered(0.2), Outcome::Skipped { chance: 0.01 }];
+    let decision = replay(&usual(Sensitivity::Internal), &skipped).unwrap();
+    assert_eq!(decision.step, Step::Ask { rung: 2 });
+    assert_eq!(decision.rungs[1].turn, Turn::Skipped { chance: 0.01 });
+    assert_eq!((decision.escalations(), decision.fallbacks()), (1, 0));
+    // What may not leave is answered here or by nobody.
+    let inside = usual(Sensitivity::Confidential);
+    assert!(!inside.may_skip(1) && inside.may_skip(0));
+    assert!(replay(&inside, &skipped).is_err());
+    let behind = |kind, rule| {
+        let rungs = vec![
+            rung(TierKind::Local, Rule::Threshold(0.8)),
+            rung(kind, rule),
+        ];
+        Cascade::new(rungs, Sensitivity::Public).may_skip(0)
+    };
+    assert!(behind(TierKind::Pool, Rule::Always));
+    assert!(!behind(TierKind::Pool, Rule::Never) && !behind(TierKind::Person, Rule::Always));
+    assert!(!behind(TierKind::Student, Rule::Heard));
+}
+
+#[test]
+fn where_the_tier_behind_a_skipped_one_fails_a_person_decides_as_without_a_router() {
+    let outcomes = [answered(0.2), Outcome::Skipped { chance: 0.0 }];
+    let skipped = [&outcomes[..], &[failed(false)]].concat();
+    let review = Step::Review {
+        suggestion: Some(0),
+    };
+    check(&usual(Sensitivity::Public), &skipped, review);
+    let skipped = [
+        failed(false),
+        Outcome::Skipped { chance: 0.0 },
+        failed(false),
+    ];
+    check(
+        &usual(Sensitivity::Public),
+        &skipped,
+        Step::Review { suggestion: None },
+    );
+}
+
+#[test]
 fn outcomes_of_another_cascade_are_refused() {
     let fault = replay(&usual(Sensitivity::Public), &[answered(1.0), answered(1.0)]).unwrap_err();
     assert_eq!((fault.given, fault.asked), (2, 1));
@@ -188,6 +231,7 @@ fn outcomes() -> impl Strategy<Value = Vec<Outcome>> {
     let one = prop_oneof![
         3 => (0.0_f64..1.0).prop_map(answered),
         1 => any::<bool>().prop_map(failed),
+        1 => (0.0_f64..1.0).prop_map(|chance| Outcome::Skipped { chance }),
     ];
     proptest::collection::vec(one, 7)
 }
@@ -200,8 +244,14 @@ fn run(cascade: &Cascade, supply: &[Outcome]) -> (Decision, Vec<Outcome>, Vec<us
         let Step::Ask { rung } = decision.step else {
             return (decision, outcomes, asked);
         };
-        asked.push(rung);
-        outcomes.push(supply[outcomes.len()].clone());
+        let mut outcome = supply[outcomes.len()].clone();
+        if matches!(outcome, Outcome::Skipped { .. }) && !cascade.may_skip(rung) {
+            outcome = answered(0.0);
+        }
+        if !matches!(outcome, Outcome::Skipped { .. }) {
+            asked.push(rung);
+        }
+        outcomes.push(outcome);
     }
 }
 
@@ -211,7 +261,7 @@ proptest! {
         let (decision, outcomes, asked) = run(&c, &supply);
         prop_assert!(asked.windows(2).all(|pair| pair[0] < pair[1]));
         let turns = decision.rungs.iter().filter(|rung| {
-            matches!(rung.turn, Turn::Accepted { .. } | Turn::Escalated { .. } | Turn::Failed { .. })
+            matches!(rung.turn, Turn::Accepted { .. } | Turn::Escalated { .. } | Turn::Failed { .. } | Turn::Skipped { .. })
         });
         prop_assert_eq!(turns.count(), outcomes.len());
         prop_assert_eq!(decision.rungs.len(), c.rungs().len());

@@ -16,6 +16,7 @@ const OF_NO_USE: &[&str] = &[
     "stream",
     "early_tokens",
     "self_check",
+    "router",
     "max_completion_tokens",
     "temperature",
     "text_field",

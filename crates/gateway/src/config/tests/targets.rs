@@ -67,6 +67,21 @@ fn only_what_can_be_proven_may_be_asked_for() {
 }
 
 #[test]
+fn a_router_needs_a_certificate_and_a_tier_that_takes_what_it_skips() {
+    check(
+        "[\"llama\", \"pool\"]",
+        "{ max_error = 0.02 }\nrouter = true\nrecords = { path = \"r\" }",
+        "tasks.letters.router: a router is fitted and signed with a certificate; add a target with \
+         a confidence, for example target = { max_error = 0.02, confidence = 0.95 }",
+    );
+    let certified = "{ max_error = 0.02, confidence = 0.95 }\nrouter = true";
+    let fault = "tasks.letters.router: no local tier has a tier behind it that takes what it would \
+                 skip, and a person is helped by its answer; leave it out, or add a pool or \
+                 frontier";
+    check(TIERS, certified, fault);
+}
+
+#[test]
 fn only_free_text_is_checked_by_its_own_model() {
     let target = "{ max_error = 0.02, confidence = 0.95 }\nself_check = true";
     check(
