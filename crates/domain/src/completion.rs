@@ -120,6 +120,19 @@ pub struct TokenLogprob {
     pub top: Vec<TokenChoice>,
 }
 
+impl TokenLogprob {
+    /// The bytes that it takes up, its lists and texts included.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let of =
+            |choice: &TokenChoice| choice.token.len() + choice.bytes.as_ref().map_or(0, Vec::len);
+        let top = self.top.iter();
+        let top: usize = top
+            .map(|choice| size_of::<TokenChoice>() + of(choice))
+            .sum();
+        size_of::<Self>() + of(&self.written) + top
+    }
+}
+
 /// A token that could be written.
 #[derive(Clone, PartialEq)]
 pub struct TokenChoice {

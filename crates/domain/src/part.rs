@@ -156,10 +156,7 @@ impl Content {
             Self::Image(media) | Self::Audio(media) | Self::File(media) => {
                 media.source.text().len()
             }
-            Self::ToolCall(call) => {
-                let signature = call.signature.as_ref().map_or(0, |it| it.text.len());
-                call.id.len() + call.name.len() + call.arguments.len() + signature
-            }
+            Self::ToolCall(call) => call.size_bytes(),
             Self::ToolResult(result) => {
                 let parts: usize = result.parts.iter().map(Part::size_bytes).sum();
                 result.call_id.len() + parts
@@ -170,6 +167,14 @@ impl Content {
             }
             Self::Opaque(opaque) => opaque.json.len(),
         }
+    }
+}
+
+impl ToolCall {
+    /// The bytes of all its texts.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let signature = self.signature.as_ref().map_or(0, |it| it.text.len());
+        self.id.len() + self.name.len() + self.arguments.len() + signature
     }
 }
 

@@ -123,6 +123,26 @@ impl StreamEvent {
         events.push(Self::PartEnd(part.beside.clone()));
     }
 
+    /// The bytes that it holds beside itself: those of its texts, and of log-probabilities their
+    /// lists.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let of_beside = |beside: &Option<Opaque>| beside.as_ref().map_or(0, |it| it.json.len());
+        match self {
+            Self::Start { model, .. } => model.len(),
+            Self::Text(text) | Self::Refusal(text) | Self::Reasoning(text) => text.len(),
+            Self::Signature(signature) => signature.text.len(),
+            Self::ToolCall(call) => call.size_bytes(),
+            Self::Arguments { json, .. } => json.len(),
+            Self::Part(part) => part.size_bytes(),
+            Self::PartEnd(beside) => of_beside(beside),
+            Self::Unknown(opaque) => opaque.json.len(),
+            Self::Logprobs(tokens) => tokens.iter().map(TokenLogprob::size_bytes).sum(),
+            Self::Other { event, .. } => size_of::<Self>() + event.size_bytes(),
+            Self::End(end) => end.model.len() + end.stop_sequence.as_ref().map_or(0, String::len),
+        }
+    }
+
     /// Whether it shows something of the answer.
     #[must_use]
     pub fn is_output(&self) -> bool {
@@ -278,6 +298,7 @@ fn reasoning(text: String, signature: Option<Signature>) -> Content {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::completion::TokenChoice;
     use crate::protocol::Protocol;
     use crate::tokens::{CompletionTokens, PromptTokens};
 
@@ -352,6 +373,35 @@ mod tests {
             ..completion
         };
         assert_eq!(accumulated(StreamEvent::of(&several)), Some(several));
+    }
+
+    #[test]
+    fn what_an_event_holds_is_counted() {
+        let choice = |token: &str| TokenChoice {
+            token: token.into(),
+            logprob: -1.0,
+            bytes: Some(vec![1, 2]),
+        };
+        let token = TokenLogprob {
+            written: choice("a"),
+            top: vec![choice("a"), choice("bc")],
+        };
+        let other = StreamEvent::Other {
+            completion: 1,
+            event: Box::new(StreamEvent::Text("abc".into())),
+        };
+        let own = size_of::<TokenLogprob>();
+        let top = 2 * size_of::<TokenChoice>();
+        for (event, bytes) in [
+            (StreamEvent::Text("äbc".into()), 4),
+            (StreamEvent::ToolCall(call("{}")), 11),
+            (StreamEvent::Signature(signature()), 4),
+            (StreamEvent::PartEnd(None), 0),
+            (StreamEvent::Logprobs(vec![token]), own + top + 4 + 6),
+            (other, size_of::<StreamEvent>() + 3),
+        ] {
+            assert_eq!(event.size_bytes(), bytes, "{event:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod live;
 
 pub(crate) use decision_json::StepJson;
 pub(crate) use embedding::{Texts, embed};
-pub(crate) use live::{Live, Said};
+pub(crate) use live::{Listener, Live, Said};
 
 use std::fmt;
 use std::sync::Arc;

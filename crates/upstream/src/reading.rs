@@ -19,8 +19,10 @@ use crate::error::{Breakage, Output, UpstreamError, VendorAnswer};
 pub(crate) const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// Most bytes of an answer of failure that are read; what is beyond tells nothing more.
 const FAILURE_BYTES_MAX: usize = 64 << 10;
-/// Most bytes of one event of a stream.
-const EVENT_BYTES_MAX: usize = 1 << 20;
+/// Most bytes of one event of a stream: a picture comes in one.
+const EVENT_BYTES_MAX: usize = 16 << 20;
+/// Most bytes of a stream before it shows something, which are held until then.
+const UNSEEN_BYTES_MAX: usize = 16 << 20;
 /// Most bytes of a stream. An event of one token has some 300.
 const STREAM_BYTES_MAX: usize = 256 << 20;
 
@@ -114,7 +116,11 @@ impl CompletionStream {
     ) -> Result<Self, UpstreamError> {
         let mut first = VecDeque::new();
         loop {
-            match reading.next_event().await {
+            let next = match reading.bytes > UNSEEN_BYTES_MAX {
+                true => Err(Breakage::TooLarge(UNSEEN_BYTES_MAX)),
+                false => reading.next_event().await,
+            };
+            match next {
                 Ok(event) => {
                     let shows = event.is_output() || matches!(event, StreamEvent::End(_));
                     first.push_back(event);

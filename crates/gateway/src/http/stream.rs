@@ -251,19 +251,20 @@ fn waiting(form: &Form) -> &'static str {
 #[cfg(test)]
 mod tests {
     use axum::http::StatusCode;
-    use tokio::sync::{mpsc, oneshot};
+    use tokio::sync::oneshot;
     use tokio_util::sync::CancellationToken;
 
     use wire::chat::StreamUsage;
 
     use super::*;
+    use crate::answer::Live;
 
     /// What is sent when this is told of an answer on its way, and the token that is set when
     /// nobody waits for it any more.
     async fn respond(
-        tell: impl AsyncFnOnce(mpsc::Sender<Said>, oneshot::Sender<Result<Answered, HttpError>>),
+        tell: impl AsyncFnOnce(Live, oneshot::Sender<Result<Answered, HttpError>>),
     ) -> (StatusCode, String) {
-        let (say, said) = mpsc::channel(8);
+        let (say, said) = Live::new();
         let (end, done) = oneshot::channel();
         let gone = CancellationToken::new();
         let pending = Pending::new(said, done, gone.clone().drop_guard());
@@ -290,9 +291,8 @@ mod tests {
         let (status, text) = respond(async |say, end| {
             tokio::time::sleep(KEEP_ALIVE * 2 + KEEP_ALIVE / 2).await;
             let tier = TierName::new("llama").unwrap();
-            say.send(Said::Asks(tier)).await.unwrap();
-            let hello = StreamEvent::Text("Hello".to_owned());
-            say.send(Said::Event(hello)).await.unwrap();
+            say.asks(&tier).await;
+            say.say(StreamEvent::Text("Hello".to_owned())).await;
             tokio::time::sleep(KEEP_ALIVE + KEEP_ALIVE / 2).await;
             drop(say);
             end.send(Err(HttpError::stopping())).unwrap();
@@ -318,7 +318,7 @@ mod tests {
         };
         let (status, _) = respond(at_once).await;
         assert!(status.is_server_error());
-        let later = async |_say: mpsc::Sender<Said>, end: oneshot::Sender<_>| {
+        let later = async |_say, end: oneshot::Sender<_>| {
             tokio::time::sleep(KEEP_ALIVE + KEEP_ALIVE / 2).await;
             end.send(Err(HttpError::stopping())).unwrap();
         };

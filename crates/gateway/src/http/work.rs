@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ledger::LedgerError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use wire::chat::Delivery;
 
@@ -12,13 +12,9 @@ use super::error::HttpError;
 use super::exchange::Exchange;
 use super::facts::Facts;
 use super::server::Server;
-use crate::answer::{Answered, Live, Request, Said, Texts, answer, embed};
+use crate::answer::{Answered, Listener, Live, Request, Texts, answer, embed};
 use crate::app::App;
 use crate::ready::ReadyTask;
-
-/// The most pieces of text that wait for a slow reader; then whoever writes waits for it too. A
-/// piece is a token or so, and this many are more than most answers have.
-const PIECES_MAX: u64 = 4096;
 
 /// What is to be answered, and for whom.
 pub(super) struct Work {
@@ -40,7 +36,7 @@ pub(super) enum Wanted {
 pub(super) struct Pending {
     /// What is told while it is written; ends when the answer is whole. Nothing comes unless it
     /// is streamed.
-    pub(super) said: mpsc::Receiver<Said>,
+    pub(super) said: Listener,
     done: oneshot::Receiver<Result<Answered, HttpError>>,
     _gone: DropGuard,
 }
@@ -48,7 +44,7 @@ pub(super) struct Pending {
 impl Pending {
     /// An answer that comes over these channels.
     pub(super) fn new(
-        said: mpsc::Receiver<Said>,
+        said: Listener,
         done: oneshot::Receiver<Result<Answered, HttpError>>,
         gone: DropGuard,
     ) -> Self {
@@ -77,12 +73,8 @@ impl Work {
     /// Begins to work. It ends with its answer, when nobody waits for it any more, or when the
     /// server is cut off.
     pub(super) fn start(self, server: &Server, delivery: Delivery, place: Place) -> Pending {
-        let pieces = self.completion_tokens_max().clamp(1, PIECES_MAX);
-        let (reader, said) = mpsc::channel(usize::try_from(pieces).unwrap_or(1));
-        let live = match delivery {
-            Delivery::Streamed => Some(Live::new(reader)),
-            Delivery::Whole => None,
-        };
+        let (live, said) = Live::new();
+        let live = (delivery == Delivery::Streamed).then_some(live);
         let (reply, done) = oneshot::channel();
         let gone = server.cut.child_token();
         let guard = gone.clone().drop_guard();
@@ -109,16 +101,6 @@ impl Work {
         match &self.wanted {
             Wanted::Answer(request) => answer(&self.app, &self.task, request, live).await,
             Wanted::Vectors(texts) => embed(&self.app, &self.task, texts).await,
-        }
-    }
-
-    fn completion_tokens_max(&self) -> u64 {
-        match &self.wanted {
-            Wanted::Answer(request) => {
-                let generation = request.generation.or(&self.task.generation);
-                generation.max_completion_tokens.0
-            }
-            Wanted::Vectors(_) => 0,
         }
     }
 

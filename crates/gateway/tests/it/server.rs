@@ -84,6 +84,14 @@ impl<'a> Server<'a> {
         assert!(sent.success());
     }
 
+    /// How much memory the process holds, without its engine.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.unwrap().trim().strip_suffix(" kB").unwrap();
+        kilobytes.parse::<u64>().unwrap() << 10
+    }
+
     /// The process of its engine, while there is one.
     pub(crate) fn engine(&self) -> Option<u32> {
         let parent = self.child.id();

@@ -127,7 +127,7 @@ async fn an_event_without_end_is_given_up() {
     let client = client(options);
     let question = Question::new();
     let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: ".to_vec();
-    let answer = [head, vec![b' '; 2 << 20]].concat();
+    let answer = [head, vec![b' '; 17 << 20]].concat();
     let (result, ()) = tokio::join!(question.ask_streamed(&client), serve(&listener, &answer));
     let error = result.unwrap_err();
     assert!(
@@ -135,6 +135,44 @@ async fn an_event_without_end_is_given_up() {
             &error,
             UpstreamError::Broken {
                 cause: Breakage::Unreadable(_),
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_picture_may_come_in_one_event_and_what_shows_nothing_is_not_held_for_ever() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    let chunk = |delta: &str, reason: &str| {
+        format!(
+            "data: {{\"choices\": [{{\"index\": 0, \"delta\": {delta}, \"finish_reason\": {reason}}}]}}\n\n"
+        )
+    };
+    let text = "x".repeat(4 << 20);
+    let large = chunk(&format!("{{\"content\": \"{text}\"}}"), "null");
+    let end = chunk("{}", "\"stop\"");
+    let (listener, options) = listen().await;
+    let (vendor, question) = (client(options), Question::new());
+    let answer = format!("{head}{large}{end}data: [DONE]\n\n");
+    let asked = question.ask_streamed(&vendor);
+    let (stream, ()) = tokio::join!(asked, serve(&listener, answer.as_bytes()));
+    let (written, end) = collect(&mut stream.unwrap()).await;
+    assert!(end.is_ok() && written == text, "{end:?}");
+    // Beside an answer that shows nothing, of which so much has to be kept until it does.
+    let unknown = chunk(&format!("{{\"next_year\": \"{text}\"}}"), "null");
+    let answer = format!("{head}{}", unknown.repeat(5));
+    let (listener, options) = listen().await;
+    let vendor = client(options);
+    let asked = question.ask_streamed(&vendor);
+    let (stream, ()) = tokio::join!(asked, serve(&listener, answer.as_bytes()));
+    let error = stream.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            UpstreamError::Broken {
+                cause: Breakage::TooLarge(_),
                 ..
             }
         ),

@@ -20,6 +20,7 @@ mod pools;
 mod refusals;
 mod renewal;
 mod responses;
+mod slow_readers;
 mod streams;
 mod tools;
 mod untouched;
