@@ -125,25 +125,30 @@ fn quantised_tile<S: Simd, B: Blocks>(
     out: &mut [Lanes],
 ) {
     let blocks = activations.blocks_of(tile);
+    // The first tile brings the weights from memory; the others find them in the cache.
+    let comes_first = tile.first == 0;
     match out.len() {
-        1 => quantised_rows::<S, B, 1>(simd, blocks, group, out),
-        4 => quantised_rows::<S, B, 4>(simd, blocks, group, out),
-        8 if S::TOKENS >= 8 => quantised_rows::<S, B, 8>(simd, blocks, group, out),
-        12 if S::TOKENS >= 12 => quantised_rows::<S, B, 12>(simd, blocks, group, out),
+        1 => quantised_rows::<S, B, 1>(simd, blocks, (group, comes_first), out),
+        4 => quantised_rows::<S, B, 4>(simd, blocks, (group, comes_first), out),
+        8 if S::TOKENS >= 8 => quantised_rows::<S, B, 8>(simd, blocks, (group, comes_first), out),
+        12 if S::TOKENS >= 12 => {
+            quantised_rows::<S, B, 12>(simd, blocks, (group, comes_first), out)
+        }
         rows => unreachable!("no tile has {rows} rows"),
     }
 }
 
-/// How far ahead of what is read a single row asks for weights: its arithmetic is over before
+/// How far ahead of what is read the first tile asks for weights: its arithmetic is over before
 /// they would come by themselves.
 pub(super) const PREFETCH_BYTES: usize = 4096;
 
-/// `blocks` (columns / 32, N) times sixteen rows of quantised weights.
+/// `blocks` (columns / 32, N) times sixteen rows of quantised weights, which come from memory where
+/// this tile `comes_first`.
 #[inline(always)]
 fn quantised_rows<S: Simd, B: Blocks, const N: usize>(
     simd: S,
     blocks: &[QuantisedBlock],
-    group: &[u8],
+    (group, comes_first): (&[u8], bool),
     out: &mut [Lanes],
 ) {
     let (blocks, _) = blocks.as_chunks::<N>();
@@ -154,7 +159,7 @@ fn quantised_rows<S: Simd, B: Blocks, const N: usize>(
         .zip(values.chunks_exact(B::Values::BYTES))
         .enumerate()
     {
-        if N == 1 {
+        if comes_first {
             for line in (0..B::Values::BYTES).step_by(super::formats::LINE) {
                 simd.prefetch(values, PREFETCH_BYTES + line);
             }
