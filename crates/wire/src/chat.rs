@@ -13,6 +13,7 @@ mod loss;
 mod outward;
 mod request;
 pub(crate) mod rules;
+mod told;
 mod tool;
 mod vendor;
 

@@ -79,8 +79,8 @@ impl Stream {
                     }
                 }
                 Next::Silence => break waiting(&self.reply.form).to_owned(),
-                Next::Done(done) => match self.outcome(*done).await {
-                    Ok((tier, completion)) => break self.end(tier, &completion),
+                Next::Done(done) => match self.ending(*done).await {
+                    Ok(events) => break events,
                     Err(error) => return self.refuse(error),
                 },
             }
@@ -136,26 +136,24 @@ impl Stream {
                 }
                 Next::Silence => return Some(waiting(&self.reply.form).to_owned()),
                 Next::Done(done) => {
-                    return Some(match self.outcome(*done).await {
-                        Ok((tier, completion)) => self.end(tier, &completion),
-                        Err(error) => self.break_off(&error),
-                    });
+                    let ending = self.ending(*done).await;
+                    return Some(ending.unwrap_or_else(|error| self.break_off(&error)));
                 }
             }
         }
     }
 
-    /// The answer, once it is kept where it is to be.
-    async fn outcome(
-        &self,
-        done: Result<Answered, HttpError>,
-    ) -> Result<(TierName, Completion), HttpError> {
+    /// The last events, once the answer is kept where it is to be: as they tell it.
+    async fn ending(&mut self, done: Result<Answered, HttpError>) -> Result<String, HttpError> {
         let (tier, completion) = accepted(done?, &self.exchange.id)?;
-        if self.reply.keep.is_some() {
-            let head = head(&self.reply.form, &self.exchange.id, tier.as_str());
-            self.reply.encode(&head, &completion).await?;
+        let head = head(&self.reply.form, &self.exchange.id, tier.as_str());
+        let events = self.end(tier, &completion);
+        if let Some(keep) = &self.reply.keep {
+            let told = self.encoder.as_ref().and_then(StreamEncoder::whole);
+            let told = told.ok_or_else(HttpError::internal)?;
+            keep.response(&head.id, told).await?;
         }
-        Ok((tier, completion))
+        Ok(events)
     }
 
     async fn next(&mut self) -> Next {
@@ -208,7 +206,7 @@ impl Stream {
 
     fn end(&mut self, tier: TierName, completion: &Completion) -> String {
         self.has_ended = true;
-        let mut told = StreamEvent::of(completion);
+        let mut told = self.reply.form.events(completion);
         if self.encoder.is_some() {
             // What was shown while it was written is not shown again.
             told.drain(..told.len() - 1);

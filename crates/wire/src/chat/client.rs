@@ -111,6 +111,18 @@ impl StreamEncoder {
         }
     }
 
+    /// The whole answer as JSON, where the protocol's stream ends with it and has ended.
+    #[must_use]
+    pub fn whole(&self) -> Option<&str> {
+        match self {
+            Self::OpenAiResponses(encoder) => encoder.whole(),
+            Self::OpenAiChat(_)
+            | Self::OpenAiCompletions(_)
+            | Self::Anthropic(_)
+            | Self::Google(_) => None,
+        }
+    }
+
     /// Appends the end of a stream that broke, with the status that an answer of its own would
     /// have had. Nothing follows that could let anybody take the answer for whole.
     pub fn error(&mut self, error: &ErrorBody, status: u16, stream: &mut String) {

@@ -241,3 +241,62 @@ fn what_nobody_here_knows_passes_between_a_client_and_a_vendor_of_one_protocol()
         server.stop();
     }
 }
+
+/// A config whose task is answered with a label by the tier of a talk, and shown when it is known to
+/// be one.
+fn with_labels(address: std::net::SocketAddr, talk: &Talk) -> String {
+    let labels = "[tasks.agree]\nkind = \"classify\"\nprompt = \"Is it so?\"\n\
+                  tiers = [\"odd\"]\nlabels = [{ name = \"Yes\" }, { name = \"No\" }]\n";
+    format!("{}\n{labels}", config(address, talk))
+}
+
+#[test]
+fn a_label_that_is_told_as_a_stream_keeps_what_its_vendor_said_of_the_answer() {
+    for (talk, unknown) in [
+        (chat(), 4),
+        (responses(), 2),
+        (messages(), 2),
+        (generate(), 3),
+    ] {
+        let place = Workplace::new();
+        let vendor = Recorder::start(talk.whole.to_string(), talk.stream.clone());
+        let server = Server::start(&place, &with_labels(vendor.address(), &talk));
+        let protocol = talk.protocol;
+        let path = talk.streamed_path.replace(MODEL, "task:agree");
+        let request = match protocol {
+            "google" => talk.request.clone(),
+            _ => and(
+                and(talk.request.clone(), "model", "task:agree"),
+                "stream",
+                true,
+            ),
+        };
+        let response = server.post(&path, &request, "");
+        assert_eq!(response.status, 200, "{protocol}: {}", response.text());
+        let text = response.text();
+        let count = text.matches("next_year").count();
+        assert!(text.contains("Yes"), "{protocol}: {text}");
+        assert!(count >= unknown, "{protocol}: {count} in {text}");
+        server.stop();
+    }
+}
+
+#[test]
+fn a_response_that_was_streamed_is_kept_as_its_client_saw_it() {
+    let talk = responses();
+    let place = Workplace::new();
+    let vendor = Recorder::start(talk.whole.to_string(), talk.stream.clone());
+    let keeps = "[server]\nkeep_days = 30\n";
+    let config = format!("{keeps}{}", config(vendor.address(), &talk));
+    let server = Server::start(&place, &config);
+    let streamed = server.post(talk.path, &and(talk.request.clone(), "stream", true), "");
+    let (name, last) = streamed.named_events().pop().unwrap();
+    assert_eq!(name, "response.completed", "{}", streamed.text());
+    let shown = &last["response"];
+    let mut lost = Vec::new();
+    missing(&talk.whole, shown, "", &mut lost);
+    assert!(lost.is_empty(), "{lost:?} in {shown}");
+    let path = format!("/v1/responses/{}", shown["id"].as_str().unwrap());
+    assert_eq!(&server.get(&path).json(), shown);
+    server.stop();
+}

@@ -43,6 +43,8 @@ pub struct StreamEncoder {
     at_start: Map<String, Value>,
     of_item: Map<String, Value>,
     at_end: Map<String, Value>,
+    /// The response as the last event has told it.
+    whole: Option<String>,
 }
 
 /// The item under way.
@@ -83,7 +85,14 @@ impl StreamEncoder {
             at_start: Map::new(),
             of_item: Map::new(),
             at_end: Map::new(),
+            whole: None,
         }
+    }
+
+    /// The whole response as JSON, as the event that ended the stream told it.
+    #[must_use]
+    pub fn whole(&self) -> Option<&str> {
+        self.whole.as_deref()
     }
 
     /// Appends the events of the protocol that tell this one. The first ones, which tell that the
@@ -383,6 +392,7 @@ impl StreamEncoder {
         };
         let fields = with_response(&response).with_missing(at_end);
         self.emit(kind, fields, stream);
+        self.whole = Some(response);
     }
 
     /// The name of the item under way.
