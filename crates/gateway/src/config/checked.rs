@@ -211,6 +211,8 @@ pub(crate) struct RemoteTier {
     pub(crate) google_account: Option<GoogleAccount>,
     /// The account of AWS's in whose name requests are signed, instead of by a key.
     pub(crate) aws_account: Option<AwsAccount>,
+    /// Whether what its protocol has no form for is left out of other protocols' requests.
+    pub(crate) drops_unsupported: bool,
     /// The version that the address names in its query.
     pub(crate) api_version: Option<String>,
     /// What it charges; every frontier has one.

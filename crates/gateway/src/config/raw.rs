@@ -266,6 +266,13 @@ pub(super) struct RawTier {
     ///
     /// Default: `false` for a `frontier`, `true` for a `pool`.
     pub(super) sends_sampling: Option<bool>,
+    /// `pool` and `frontier`: whether what the tier's protocol has no form for is left out of the
+    /// requests of other protocols' clients: fields, parts and tools of their protocol alone, and
+    /// options. Otherwise such a request is refused, with the name of what would be lost. Pictures,
+    /// sounds and files are refused in any case.
+    ///
+    /// Default: `false`, because who asks for something should know that it is not to be had.
+    pub(super) drops_unsupported: Option<bool>,
     /// `pool` and `frontier`: a PEM file of certificates that are trusted besides the public
     /// ones, for a server whose certificate your organisation signs itself.
     ///

@@ -38,6 +38,7 @@ const REMOTE_ONLY: &[&str] = &[
     "concurrency_max",
     "max_tokens_field",
     "sends_sampling",
+    "drops_unsupported",
     "ca_file",
     "allow_plain_http",
 ];
@@ -269,6 +270,7 @@ fn check_remote(
         concurrency_max: checks.count(&path.key("concurrency_max"), raw.concurrency_max, 16),
         max_tokens_field: field.unwrap_or(default_field),
         sends_sampling: raw.sends_sampling.unwrap_or(!frontier),
+        drops_unsupported: raw.drops_unsupported.unwrap_or(false),
         ca_file: checks.file(&path.key("ca_file"), raw.ca_file.as_ref()),
         allow_plain_http: raw.allow_plain_http.unwrap_or(false),
         url: urls.next()?,

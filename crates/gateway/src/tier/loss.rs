@@ -1,11 +1,12 @@
 //! What a tier would lose of a request: it is refused by name, and never left out in silence.
 
-use domain::{Protocol, TierName};
-use wire::chat::{ChatRequest, Lossy};
+use domain::TierName;
+use wire::chat::ChatRequest;
 use wire::embedding::EmbeddingRequest;
 use wire::fault::{Fault, FaultKind};
 
 use super::Tier;
+use super::remote::RemoteTier;
 use crate::engine::CallsAtOnce;
 
 /// The first thing in a request that this tier could not make anything of; `None` where it takes
@@ -13,7 +14,7 @@ use crate::engine::CallsAtOnce;
 pub(crate) fn of(name: &TierName, tier: &Tier, asked: &ChatRequest) -> Option<Fault> {
     match tier {
         Tier::Remote(remote) => {
-            several(&who(name), asked).or_else(|| by_protocol(name, remote.protocol(), asked))
+            several(&who(name), asked).or_else(|| by_protocol(name, remote, asked))
         }
         Tier::Student => by_text_alone(&who(name), asked),
         Tier::Local(local) => by_engine(&who(name), local.calls(), asked),
@@ -95,8 +96,8 @@ fn not_offered(who: &str, option: &str) -> Fault {
 }
 
 /// What a tier of another protocol than the client's would lose.
-fn by_protocol(name: &TierName, protocol: Protocol, asked: &ChatRequest) -> Option<Fault> {
-    let loss = asked.loss(protocol, Lossy::Nothing)?;
+fn by_protocol(name: &TierName, remote: &RemoteTier, asked: &ChatRequest) -> Option<Fault> {
+    let loss = asked.loss(remote.protocol(), remote.lossy())?;
     let found = format!("{} (tier {name})", loss.found);
     Some(Fault { found, ..loss })
 }

@@ -12,6 +12,7 @@ use domain::{
 use ledger::{AttemptId, BudgetLimit, Hold, Ledger, LedgerError, NewHold, UnpaidAttempt};
 use tokio::sync::Semaphore;
 use upstream::{Billing, Pool, Refusal, UpstreamError};
+use wire::chat::Lossy;
 
 use self::errand::{Broken, Errand};
 use super::{Account, Asked, Bill, Fault, Question, TierAnswer, TierFailure};
@@ -27,6 +28,8 @@ pub(crate) struct RemoteTier {
     price: Option<Price>,
     /// The most that one picture, sound or file is taken to come to.
     media_tokens_max: PromptTokens,
+    /// What may be left out of requests of other protocols' clients.
+    lossy: Lossy,
     places: Semaphore,
     ledger: Ledger,
 }
@@ -45,6 +48,10 @@ impl RemoteTier {
             pool,
             price: settings.price,
             media_tokens_max: settings.media_tokens_max,
+            lossy: match settings.drops_unsupported {
+                true => Lossy::WhatHasNoForm,
+                false => Lossy::Nothing,
+            },
             places: Semaphore::new(settings.concurrency_max),
             ledger,
         }
@@ -62,6 +69,11 @@ impl RemoteTier {
     /// The protocol that the server speaks.
     pub(crate) fn protocol(&self) -> Protocol {
         self.pool.protocol()
+    }
+
+    /// What may be left out of a request of another protocol's client.
+    pub(crate) fn lossy(&self) -> Lossy {
+        self.lossy
     }
 
     /// The price list, where it has one.

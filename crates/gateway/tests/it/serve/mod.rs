@@ -7,6 +7,7 @@ mod completions;
 mod decisions;
 mod embeddings;
 mod engine;
+mod every_protocol;
 mod google;
 mod hazards;
 mod kept;

@@ -252,6 +252,30 @@ fn what_the_tiers_protocol_has_not_is_refused_by_name() {
 }
 
 #[test]
+fn what_the_config_says_may_be_lost_is_left_out_and_media_never() {
+    let place = Workplace::new();
+    let vendor = Recorder::start(whole(), stream());
+    let config = tier(vendor.address(), "drops_unsupported = true");
+    let server = Server::start(&place, &with(&["llama"], &config, ""));
+    let request = json!({"model": "tier:claude", "messages": [{"role": "user", "content": "x"}],
+        "logprobs": true, "frequency_penalty": 0.5, "a_field_of_next_year": 1});
+    assert_eq!(server.chat(&request).status, 200);
+    let heard = vendor.heard().pop().unwrap().body;
+    for name in ["logprobs", "frequency_penalty", "a_field_of_next_year"] {
+        assert_eq!(heard[name], Value::Null, "{name}");
+    }
+    let sound = json!([{"role": "user", "content": [
+        {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}}]}]);
+    let refused = server.chat(&and(request, "messages", sound));
+    assert_eq!(
+        (refused.status, &*refused.code()),
+        (400, "unsupported_parameter")
+    );
+    server.stop();
+    assert_eq!(vendor.heard().len(), 1);
+}
+
+#[test]
 fn one_gateway_is_anothers_vendor_and_both_book_the_bill() {
     let (near, far) = (Workplace::new(), Workplace::new());
     let vendor = Vendor::start(&far, &Manner::default());
