@@ -31,7 +31,7 @@ pub(crate) enum Command {
     Sufficiency(SufficiencyArgs),
     /// Show which certificates stand, what audits say about them, and which were revoked.
     Certificates(crate::certificates::CertificatesArgs),
-    /// Serve an OpenAI-compatible API.
+    /// Serve the APIs of OpenAI, Anthropic and Google.
     Serve(ServeArgs),
     /// Say whether a config is right, with every fault in one report.
     CheckConfig(CheckConfigArgs),

@@ -65,8 +65,9 @@ impl HttpError {
 
     /// No route has this path.
     pub(super) fn unknown_path() -> Self {
-        let message = "there is no such path; the API has /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, \
-                       /v1beta/models/MODEL:generateContent and /v1/models, and beside it /healthz, /readyz and /metrics";
+        let message = "there is no such path; the API has /v1/chat/completions, /v1/responses, /v1/messages, \
+                       /v1beta/models/MODEL:generateContent, /v1/embeddings, /v1/decisions, /v1/files, /v1/batches \
+                       and /v1/models, and beside it /healthz, /readyz and /metrics";
         Self::new(
             StatusCode::NOT_FOUND,
             INVALID_REQUEST,
