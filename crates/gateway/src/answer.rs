@@ -243,8 +243,11 @@ async fn ask(
     let generation = request.generation.or(&task.generation);
     let Rung { tier, rule, .. } = &rules.cascade.rungs()[rung];
     // A label is shown when it is known to be one, and other text when it is sure to be accepted.
-    let early = match (rules.extent, *rule) {
-        (Extent::First(tokens), Rule::Threshold(threshold)) => Some(Early { tokens, threshold }),
+    let early = match (rules.extent, rule) {
+        (Extent::First(tokens), Rule::Threshold(threshold)) => Some(Early {
+            tokens,
+            threshold: *threshold,
+        }),
         _ => None,
     };
     let is_shown = early.is_some() || *rule == Rule::Always;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::app::ledger_file;
 use crate::audit::estimate::{Estimate, estimate};
-use crate::audit::watch::{MissedPicture, Picture, picture};
+use crate::audit::watch::{LabelPicture, Picture, picture};
 use crate::certificate::{self, Circumstances, Extent, Reference, Standing};
 use crate::cli::ConfigArgs;
 use crate::clock::date_of;
@@ -153,6 +153,19 @@ impl Watched {
     /// Why it was revoked, if it was.
     fn why(&self) -> Option<String> {
         let at = self.monitored.revoked_at?;
+        let mut wrong = self.picture.wrong_as.iter();
+        if let Some(label) = wrong.find(|it| it.e_value >= 1.0 / it.goal.delta()) {
+            return Some(format!(
+                "on {} the evidence against at most {} wrong of what is kept as {} reached {:.0}, \
+                 after {} audits with {} wrong",
+                date_of(at),
+                percent(label.goal.alpha()),
+                label.label,
+                1.0 / label.goal.delta(),
+                label.seen,
+                label.wrong,
+            ));
+        }
         let mut missed = self.picture.missed.iter();
         if let Some(label) = missed.find(|it| it.e_value >= 1.0 / it.goal.delta()) {
             return Some(format!(
@@ -163,7 +176,7 @@ impl Watched {
                 label.label,
                 1.0 / label.goal.delta(),
                 label.seen,
-                label.missed,
+                label.wrong,
             ));
         }
         Some(format!(
@@ -194,6 +207,7 @@ impl Watched {
             "e_value": self.picture.e_value,
             "revokes_at": self.revokes_at(),
             "risk": risk,
+            "wrong_as": self.picture.wrong_as.iter().map(wrong_as_json).collect::<Vec<_>>(),
             "missed": self.picture.missed.iter().map(missed_json).collect::<Vec<_>>(),
             "cost_usd": self.tally.cost.to_usd(),
             "revoked_at": self.monitored.revoked_at.map(moment),
@@ -202,12 +216,23 @@ impl Watched {
     }
 }
 
-fn missed_json(missed: &MissedPicture) -> Value {
+fn wrong_as_json(of: &LabelPicture) -> Value {
+    json!({
+        "label": of.label,
+        "max_wrong": of.goal.alpha(),
+        "audits": of.seen,
+        "wrong": of.wrong,
+        "e_value": of.e_value,
+        "revokes_at": 1.0 / of.goal.delta(),
+    })
+}
+
+fn missed_json(missed: &LabelPicture) -> Value {
     json!({
         "label": missed.label,
         "max_missed": missed.goal.alpha(),
         "seen": missed.seen,
-        "missed": missed.missed,
+        "missed": missed.wrong,
         "e_value": missed.e_value,
         "revokes_at": 1.0 / missed.goal.delta(),
     })
@@ -217,8 +242,13 @@ impl Report {
     fn to_json(&self) -> Value {
         let certificate = self.standing.certificate().map(|certificate| {
             let tiers = certificate.tiers.iter().map(|tier| {
+                let by_label = tier
+                    .by_label
+                    .iter()
+                    .map(|of| json!({ "label": of.label, "threshold": of.proof.threshold }));
+                let by_label: Vec<Value> = by_label.collect();
                 let (tier, threshold) = (tier.tier.as_str(), tier.proof.threshold);
-                json!({ "tier": tier, "threshold": threshold })
+                json!({ "tier": tier, "threshold": threshold, "by_label": by_label })
             });
             json!({
                 "id": certificate::id(certificate),
@@ -281,18 +311,7 @@ fn tell(reports: &[Report]) {
         ));
         match &report.watched {
             Some(watched) => {
-                for missed in &watched.picture.missed {
-                    let MissedPicture { label, goal, .. } = missed;
-                    say(format_args!(
-                        "  of {label}: {} seen, {} missed; allowed are {}, the e-value is {:.2} \
-                         and revokes at {:.0}",
-                        missed.seen,
-                        missed.missed,
-                        percent(goal.alpha()),
-                        missed.e_value,
-                        1.0 / goal.delta(),
-                    ));
-                }
+                tell_labels(&watched.picture);
                 if let Some(why) = watched.why() {
                     say(format_args!("  {why}"));
                 }
@@ -308,6 +327,29 @@ fn tell(reports: &[Report]) {
             let why = why.unwrap_or_else(|| "it was not revoked".to_owned());
             say(format_args!("  an earlier one, watched from {made}: {why}"));
         }
+    }
+}
+
+/// What is known of labels that have claims of their own.
+fn tell_labels(picture: &Picture) {
+    let figures = |of: &LabelPicture| {
+        let (allowed, revokes_at) = (percent(of.goal.alpha()), 1.0 / of.goal.delta());
+        let e_value = of.e_value;
+        format!("allowed are {allowed}, the e-value is {e_value:.2} and revokes at {revokes_at:.0}")
+    };
+    for of in &picture.wrong_as {
+        let (label, audits, wrong) = (&of.label, of.seen, of.wrong);
+        let figures = figures(of);
+        say(format_args!(
+            "  kept as {label}: {audits} audits, {wrong} wrong; {figures}"
+        ));
+    }
+    for of in &picture.missed {
+        let (label, seen, missed) = (&of.label, of.seen, of.wrong);
+        let figures = figures(of);
+        say(format_args!(
+            "  of {label}: {seen} seen, {missed} missed; {figures}"
+        ));
     }
 }
 

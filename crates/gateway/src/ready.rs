@@ -224,7 +224,11 @@ fn rungs(
     let last = task.task.tiers.len() - 1;
     let rung = |(index, tier): (usize, &TierName)| {
         let kind = config.tiers[tier].kind();
-        let rule = match (learned, task.threshold, standing.rule(tier)) {
+        let rule = match (
+            learned,
+            task.threshold,
+            standing.rule(tier, task.task.labels.as_ref()),
+        ) {
             // What a frontier says is the reference; nobody behind it could know better.
             _ if index == last || kind == TierKind::Frontier => Rule::Always,
             (_, Some(threshold), _) => Rule::Threshold(threshold),

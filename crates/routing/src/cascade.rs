@@ -8,10 +8,13 @@ use std::iter::Peekable;
 use domain::{Sensitivity, TierKind, TierName};
 
 /// When a tier's answer is accepted.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
     /// When its confidence reaches this number. An answer without a confidence never does.
     Threshold(f64),
+    /// The same with a number for each label, in the labels' order; infinity where an answer with
+    /// the label is never accepted.
+    ByLabel(Vec<f64>),
     /// Always: the last word.
     Always,
     /// Never; but it is asked, because what it says is evidence for or against the answers of
@@ -19,6 +22,38 @@ pub enum Rule {
     Heard,
     /// Never, because no threshold meets the task's target; so the tier is not even asked.
     Never,
+}
+
+impl Rule {
+    /// The confidence from which an answer with this label is accepted; `None` where it always is,
+    /// or never.
+    #[must_use]
+    pub fn threshold(&self, label: Option<usize>) -> Option<f64> {
+        match self {
+            Self::Threshold(threshold) => Some(*threshold),
+            Self::ByLabel(thresholds) => {
+                let threshold = thresholds.get(label?).copied();
+                threshold.filter(|threshold| threshold.is_finite())
+            }
+            Self::Always | Self::Heard | Self::Never => None,
+        }
+    }
+
+    /// Whether an answer with this label is accepted that is so sure.
+    #[must_use]
+    pub fn accepts(&self, label: Option<usize>, confidence: Option<f64>) -> bool {
+        let threshold = self.threshold(label);
+        let is_sure = threshold
+            .zip(confidence)
+            .is_some_and(|(least, it)| it >= least);
+        *self == Self::Always || is_sure
+    }
+
+    /// Whether it depends on the confidence.
+    #[must_use]
+    pub fn is_by_confidence(&self) -> bool {
+        matches!(self, Self::Threshold(_) | Self::ByLabel(_))
+    }
 }
 
 /// One tier's place in a cascade.
@@ -189,7 +224,7 @@ impl Cascade {
     pub fn may_skip(&self, rung: usize) -> bool {
         let mut behind = self.rungs.iter().skip(rung + 1);
         behind.any(|rung| {
-            let accepts = matches!(rung.rule, Rule::Threshold(_) | Rule::Always);
+            let accepts = rung.rule.is_by_confidence() || rung.rule == Rule::Always;
             accepts && rung.kind != TierKind::Person && self.sensitivity.may_reach(rung.kind.zone())
         })
     }
@@ -222,7 +257,7 @@ pub fn replay(cascade: &Cascade, outcomes: &[Outcome]) -> Result<Decision, Repla
         }
         rungs.push(RungDecision {
             tier: rung.tier.clone(),
-            rule: rung.rule,
+            rule: rung.rule.clone(),
             turn,
         });
     }
@@ -267,12 +302,7 @@ fn turn<'a>(
             retryable: *retryable,
         },
         Some(&Outcome::Answered { label, confidence }) => {
-            let accepted = match rung.rule {
-                Rule::Always => true,
-                Rule::Threshold(threshold) => confidence.is_some_and(|c| c >= threshold),
-                Rule::Heard | Rule::Never => false,
-            };
-            if accepted {
+            if rung.rule.accepts(label, confidence) {
                 Turn::Accepted { label, confidence }
             } else {
                 Turn::Escalated { label, confidence }

@@ -19,7 +19,8 @@ pub(crate) struct StepJson {
     /// Raw, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     confidence: Option<f64>,
-    /// The confidence from which it is accepted; absent where it always is, or never.
+    /// The confidence from which it is accepted, with this label; absent where it always is, or
+    /// never.
     #[serde(skip_serializing_if = "Option::is_none")]
     threshold: Option<f64>,
     /// How likely its answer would have been accepted, of one that a router skipped.
@@ -74,6 +75,9 @@ pub(super) fn steps(task: &ReadyTask, answered: &Answered) -> Vec<StepJson> {
             }
             if let Rule::Threshold(threshold) = rung.rule {
                 step.threshold = Some(threshold);
+            }
+            if let Turn::Accepted { label, .. } | Turn::Escalated { label, .. } = rung.turn {
+                step.threshold = rung.rule.threshold(label);
             }
             match &rung.turn {
                 Turn::Accepted { label, confidence } | Turn::Escalated { label, confidence } => {

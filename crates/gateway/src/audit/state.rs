@@ -25,14 +25,17 @@ struct StateJson {
     /// Whether alpha is a share of all documents, and not of those that are kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     of_all: bool,
+    /// Of what is kept as a label.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    missed: Vec<MissedJson>,
+    wrong_as: Vec<LabelJson>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    missed: Vec<LabelJson>,
 }
 
 /// The state of one label's monitor.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct MissedJson {
+struct LabelJson {
     label: String,
     alpha: f64,
     delta: f64,
@@ -42,6 +45,9 @@ struct MissedJson {
     revoked: bool,
 }
 
+/// A label's name, what may be wrong of it, and what is known of that.
+pub(super) type LabelState = (String, Goal, MonitorState);
+
 /// All that is known, and what it is measured by.
 pub(super) struct State {
     /// What the kept answers may be.
@@ -49,8 +55,10 @@ pub(super) struct State {
     /// Whether that is a share of them or of all documents.
     pub(super) risk: Risk,
     pub(super) kept: MonitorState,
+    /// Of what is kept as labels that have shares of their own.
+    pub(super) wrong_as: Vec<LabelState>,
     /// Of labels that must not be missed, by their names.
-    pub(super) missed: Vec<(String, Goal, MonitorState)>,
+    pub(super) missed: Vec<LabelState>,
 }
 
 impl State {
@@ -64,13 +72,19 @@ impl State {
     pub(super) fn observe(&mut self, observed: &Observed) -> Result<(), MonitorError> {
         let (label, probability_min, audit) = match observed {
             Observed::Audit {
-                finding, reference, ..
+                finding,
+                reference,
+                answer,
             } => {
                 let audit = Audit {
                     probability: finding.probability,
                     wrong: finding.wrong,
                 };
                 observe((self.goal, &mut self.kept), finding.probability_min, audit)?;
+                let mut kept_as = self.wrong_as.iter_mut().filter(|(name, ..)| name == answer);
+                kept_as.try_for_each(|(_, goal, state)| {
+                    observe((*goal, state), finding.probability_min, audit)
+                })?;
                 (reference, finding.probability_min, audit)
             }
             Observed::PassedOn {
@@ -93,12 +107,13 @@ impl State {
 
     /// Whether it speaks against the certificate.
     pub(super) fn is_revoked(&self) -> bool {
-        self.kept.revoked || self.missed.iter().any(|(.., state)| state.revoked)
+        let mut labels = self.wrong_as.iter().chain(&self.missed);
+        self.kept.revoked || labels.any(|(.., state)| state.revoked)
     }
 
     /// As it is kept.
     pub(super) fn encode(&self) -> String {
-        let missed = self.missed.iter().map(|(label, goal, state)| MissedJson {
+        let label = |(label, goal, state): &LabelState| LabelJson {
             label: label.clone(),
             alpha: goal.alpha(),
             delta: goal.delta(),
@@ -106,7 +121,7 @@ impl State {
             missed: state.wrong,
             stakes: state.stakes.to_vec(),
             revoked: state.revoked,
-        });
+        };
         let json = StateJson {
             version: VERSION,
             alpha: self.goal.alpha(),
@@ -116,7 +131,8 @@ impl State {
             stakes: self.kept.stakes.to_vec(),
             revoked: self.kept.revoked,
             of_all: self.risk == Risk::Marginal,
-            missed: missed.collect(),
+            wrong_as: self.wrong_as.iter().map(label).collect(),
+            missed: self.missed.iter().map(label).collect(),
         };
         serde_json::to_string(&json).unwrap_or_else(|_| unreachable!("stakes are finite numbers"))
     }
@@ -133,7 +149,7 @@ impl State {
             let stakes = stakes.try_into();
             stakes.map_err(|_| anyhow::anyhow!("{damaged}"))
         };
-        let missed = json.missed.into_iter().map(|it| {
+        let label = |it: LabelJson| -> anyhow::Result<LabelState> {
             let state = MonitorState {
                 audits: it.seen,
                 wrong: it.missed,
@@ -141,14 +157,16 @@ impl State {
                 revoked: it.revoked,
             };
             Ok((it.label, Goal::new(it.alpha, it.delta)?, state))
-        });
+        };
+        let labels = |of: Vec<LabelJson>| of.into_iter().map(label).collect::<anyhow::Result<_>>();
         Ok(Self {
             goal: Goal::new(json.alpha, json.delta)?,
             risk: match json.of_all {
                 true => Risk::Marginal,
                 false => Risk::Selective,
             },
-            missed: missed.collect::<anyhow::Result<_>>()?,
+            wrong_as: labels(json.wrong_as)?,
+            missed: labels(json.missed)?,
             kept: MonitorState {
                 audits: json.audits,
                 wrong: json.wrong,
@@ -188,6 +206,7 @@ mod tests {
             goal: goal(0.02),
             risk: Risk::Selective,
             kept: fresh(goal(0.02)),
+            wrong_as: Vec::new(),
             missed: missed.collect(),
         }
     }
@@ -268,6 +287,29 @@ mod tests {
         let revoked = (0..200).filter(|&seed| revoked_after(0.05, 20_000, seed).is_some());
         // 5 % of 200 are 10; three standard deviations above are 19.
         assert!(revoked.count() <= 19);
+    }
+
+    #[test]
+    fn what_is_kept_as_a_label_is_judged_by_that_labels_share() {
+        let mut state = State {
+            wrong_as: beginning(&[("money", 0.01)]).missed,
+            ..beginning(&[])
+        };
+        // One in twenty of what is kept as routine is wrong, which is fine there, and of money too.
+        for i in 0..2_000_u32 {
+            let right = ["routine", "money"][(i % 2) as usize];
+            let reference = if i / 2 % 20 == 0 { "other" } else { right };
+            let audit = audit(0.02, right, reference);
+            state.observe(&audit).unwrap();
+        }
+        let read = State::decode(&state.encode()).unwrap();
+        let (label, goal, money) = &read.wrong_as[0];
+        assert_eq!(
+            (label.as_str(), goal.alpha(), money.audits),
+            ("money", 0.01, 1_000)
+        );
+        assert_eq!(money.wrong, 50);
+        assert!(money.revoked && read.is_revoked());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use routing::certificate::{Goal, GoalError, Risk};
 use routing::monitor::{Monitor, MonitorError, MonitorState};
 
 use super::choice::{Choice, Lot};
-use super::state::State;
+use super::state::{LabelState, State};
 use crate::certificate::{self, Certificate, Reference};
 use crate::config::{Config, TaskConfig};
 
@@ -28,6 +28,8 @@ pub(crate) struct Watch {
     goal: Goal,
     /// Whether that is a share of them or of all documents.
     risk: Risk,
+    /// What may be wrong of what is kept as labels, by their names.
+    wrong_as: Vec<(String, Goal)>,
     /// What may be missed of labels, by their names.
     missed: Vec<(String, Goal)>,
     /// The tier whose answer is right by definition, where it is one.
@@ -50,21 +52,24 @@ pub(crate) struct Picture {
     /// The evidence that the risk is above what is allowed: 1 says nothing, 1/δ revokes.
     pub(crate) e_value: f64,
     pub(crate) revoked: bool,
+    /// The same of what is kept as each label that has a share of its own.
+    pub(crate) wrong_as: Vec<LabelPicture>,
     /// The same of each label that must not be missed.
-    pub(crate) missed: Vec<MissedPicture>,
+    pub(crate) missed: Vec<LabelPicture>,
 }
 
-/// What is known of a label that must not be missed.
+/// What is known of a label that has a claim of its own.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct MissedPicture {
+pub(crate) struct LabelPicture {
     pub(crate) label: String,
-    /// What may be missed of it.
+    /// What may be wrong of it.
     pub(crate) goal: Goal,
-    /// Its documents that were seen: audited, or passed on.
+    /// The documents that were seen: those audited, and of a label that must not be missed also
+    /// those passed on.
     pub(crate) seen: u64,
-    /// Of these, found to be kept as something else.
-    pub(crate) missed: u64,
-    /// The evidence that more is missed than is allowed.
+    /// Of these, found to be kept with a wrong answer.
+    pub(crate) wrong: u64,
+    /// The evidence that more is wrong than is allowed.
     pub(crate) e_value: f64,
 }
 
@@ -93,16 +98,21 @@ impl Watch {
         };
         let zone = |by: &TierName| Some((by.clone(), config.tiers.get(by)?.kind().zone()));
         // All of it together may be revoked without cause with the certificate's own probability.
-        let goal = certificate.goal.split(1 + certificate.max_missed.len());
-        let missed = certificate.max_missed.iter();
-        let missed =
-            missed.map(|(label, share)| Ok((label.clone(), Goal::new(*share, goal.delta())?)));
+        let n_labels = certificate.max_wrong.len() + certificate.max_missed.len();
+        let goal = certificate.goal.split(1 + n_labels);
+        let goals = |shares: &[(String, f64)]| -> Result<Vec<(String, Goal)>, GoalError> {
+            let goal = |(label, share): &(String, f64)| {
+                Ok((label.clone(), Goal::new(*share, goal.delta())?))
+            };
+            shares.iter().map(goal).collect()
+        };
         Ok(Some(Self {
             certificate: certificate::id(certificate),
             task: name.clone(),
             goal,
             risk: certificate.risk,
-            missed: missed.collect::<Result<_, GoalError>>()?,
+            wrong_as: goals(&certificate.max_wrong)?,
+            missed: goals(&certificate.max_missed)?,
             reference: match &certificate.reference {
                 Reference::Gold => None,
                 Reference::Tier(tier) => Some(tier.clone()),
@@ -122,15 +132,19 @@ impl Watch {
     /// certificates.
     pub(crate) fn beginning(&self, beside: Option<String>) -> anyhow::Result<NewMonitor> {
         let monitor = |goal| Monitor::new(goal, self.lot.share);
-        let missed = self.missed.iter().map(|(label, goal)| {
-            let state = monitor(*goal)?.state().clone();
-            Ok((label.clone(), *goal, state))
-        });
+        let fresh = |goals: &[(String, Goal)]| -> Result<Vec<LabelState>, MonitorError> {
+            let fresh = |(label, goal): &(String, Goal)| {
+                let state = monitor(*goal)?.state().clone();
+                Ok((label.clone(), *goal, state))
+            };
+            goals.iter().map(fresh).collect()
+        };
         let state = State {
             goal: self.goal,
             risk: self.risk,
             kept: monitor(self.goal)?.state().clone(),
-            missed: missed.collect::<Result<_, MonitorError>>()?,
+            wrong_as: fresh(&self.wrong_as)?,
+            missed: fresh(&self.missed)?,
         };
         Ok(NewMonitor {
             certificate: self.certificate.clone(),
@@ -208,9 +222,9 @@ impl Watch {
 /// Confidence and threshold of an answer that a threshold let through.
 fn accepted(decision: &Decision) -> Option<(f64, f64)> {
     let rung = decision.accepted()?;
-    match (rung.rule, &rung.turn) {
-        (Rule::Threshold(threshold), Turn::Accepted { confidence, .. }) => {
-            Some(((*confidence)?, threshold))
+    match &rung.turn {
+        Turn::Accepted { label, confidence } => {
+            Some(((*confidence)?, rung.rule.threshold(*label)?))
         }
         _ => None,
     }
@@ -241,21 +255,25 @@ pub(crate) fn picture(monitored: &Monitored) -> anyhow::Result<Picture> {
     let wealth = |goal, state: &MonitorState| -> Result<f64, MonitorError> {
         Ok(Monitor::restore(goal, 1.0, state.clone())?.wealth())
     };
-    let missed = state.missed.iter().map(|(label, goal, state)| {
-        Ok(MissedPicture {
-            label: label.clone(),
-            goal: *goal,
-            seen: state.audits,
-            missed: state.wrong,
-            e_value: wealth(*goal, state)?,
-        })
-    });
+    let of_labels = |states: &[LabelState]| -> Result<Vec<LabelPicture>, MonitorError> {
+        let of_label = |(label, goal, state): &LabelState| {
+            Ok(LabelPicture {
+                label: label.clone(),
+                goal: *goal,
+                seen: state.audits,
+                wrong: state.wrong,
+                e_value: wealth(*goal, state)?,
+            })
+        };
+        states.iter().map(of_label).collect()
+    };
     Ok(Picture {
         goal: state.goal,
         audits: state.kept.audits,
         wrong: state.kept.wrong,
         e_value: wealth(state.goal, &state.kept)?,
         revoked: monitored.revoked_at.is_some(),
-        missed: missed.collect::<Result<_, MonitorError>>()?,
+        wrong_as: of_labels(&state.wrong_as)?,
+        missed: of_labels(&state.missed)?,
     })
 }

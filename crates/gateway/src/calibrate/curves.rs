@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::measure::{Kept, Measured, MeasuredTier};
 use super::records::Sample;
 use crate::app::App;
+use crate::learn::asking::Answer;
 use crate::tier::remote::estimated_cost;
 
 /// Points of a curve; more would not be seen.
@@ -165,19 +166,16 @@ pub(super) fn cost_quality(
     let mut order: Vec<(usize, bool)> = Vec::new();
     for (index, tier) in measured.tiers.iter().enumerate() {
         let last = index + 1 == measured.tiers.len();
-        let floor = if last {
-            f64::NEG_INFINITY
-        } else {
-            tier.proof.threshold.unwrap_or(f64::INFINITY)
-        };
-        let mut answers: Vec<_> = tier.answers.iter().collect();
+        let is_kept = |record: usize| measured.kept[record].is_some_and(|it| it.tier == index);
+        let answers = tier.answers.iter();
+        let mut answers: Vec<_> = answers.filter(|(it, _)| last || is_kept(*it)).collect();
+        // Where labels have thresholds of their own, what is kept comes before what is not.
         answers.sort_by(|a, b| b.1.confidence.total_cmp(&a.1.confidence));
-        let kept = answers
-            .iter()
-            .take_while(|(_, answer)| answer.confidence >= floor);
-        order.extend(
-            kept.map(|(record, answer)| (*record, answer.label == sample.records[*record].label)),
-        );
+        answers.sort_by_key(|(it, _)| !is_kept(*it));
+        let right = |(record, answer): &&(usize, Answer)| {
+            (*record, answer.label == sample.records[*record].label)
+        };
+        order.extend(answers.iter().map(right));
     }
     let mut passed_on = prices.map(|prices| prices.usd.iter().sum::<f64>());
     let step = n_records.div_ceil(POINTS_MAX).max(1);

@@ -4,6 +4,7 @@
 
 use anyhow::Context as _;
 use domain::{TierKind, TierName};
+use routing::cascade::Rule;
 use routing::certificate::{Goal, Risk, certify};
 use routing::deferral::{Brought, Deferral};
 use routing::head::{HeadError, RECORDS_MIN};
@@ -202,12 +203,12 @@ impl<'a> Expectation<'a> {
         Ladder::new(&scored, goal)
     }
 
-    /// Takes away what a tier keeps from this confidence on.
-    pub(super) fn pass_on(&mut self, tier: &TierName, ranking: Ranking<'_>, threshold: f64) {
+    /// Takes away what a tier keeps by this rule.
+    pub(super) fn pass_on(&mut self, tier: &TierName, ranking: Ranking<'_>, rule: &Rule) {
         let mut left = std::mem::take(&mut self.left);
         left.retain(|&record| {
-            let scored = self.scored(tier, ranking, record);
-            scored.is_none_or(|it| it.confidence < threshold)
+            let answer = self.hearing.answer(tier, ranking, (&self.sample, record));
+            !answer.is_some_and(|it| rule.accepts(Some(it.label), Some(it.confidence)))
         });
         self.left = left;
     }

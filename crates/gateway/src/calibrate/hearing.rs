@@ -156,6 +156,19 @@ impl<'a> Hearing<'a> {
         Some(RIGHT + usize::from(agrees != Some(true)))
     }
 
+    /// A tier's answer to a record with how sure it is of it, if it is asked and gave one.
+    pub(super) fn answer(
+        &self,
+        tier: &TierName,
+        ranking: Ranking<'_>,
+        (sample, record): (&Sample, usize),
+    ) -> Option<Answer> {
+        Some(Answer {
+            label: self.label(tier, sample, record)?,
+            confidence: self.confidence(tier, ranking, (sample, record))?,
+        })
+    }
+
     /// A tier's answers to these records, with how sure it is of each.
     pub(super) fn answers(
         &self,
@@ -164,11 +177,8 @@ impl<'a> Hearing<'a> {
         (sample, left): (&Sample, &[usize]),
     ) -> Vec<(usize, Answer)> {
         let answer = |&record: &usize| {
-            let answer = Answer {
-                label: self.label(tier, sample, record)?,
-                confidence: self.confidence(tier, ranking, (sample, record))?,
-            };
-            Some((record, answer))
+            let answer = self.answer(tier, ranking, (sample, record));
+            Some((record, answer?))
         };
         let unknown = left
             .iter()

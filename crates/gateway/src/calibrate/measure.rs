@@ -9,17 +9,18 @@
 //! threshold of the one before was found on other records.
 
 use domain::{TaskKind, TierKind, TierName};
+use routing::cascade::Rule;
 use routing::certificate::{Goal, Proof, Risk};
 use routing::random::Random;
 use routing::threshold::Scored;
 
-use super::claims::{Claims, Part};
+use super::claims::{Claims, Part, Shares};
 use super::expectation::{Expectation, RANKED_STUDENT, Ranked};
 use super::hearing::Hearing;
 use super::records::{APART_FROM, Sample};
 use super::routed::{Found, Routed, found};
 use crate::app::App;
-use crate::certificate::{Extent, MissProof, TierProof, certifiable};
+use crate::certificate::{Extent, LabelProof, MissProof, TierProof, certifiable};
 use crate::config::TaskConfig;
 use crate::deferral::{Heads, Ranking, TierHead};
 use crate::learn::asking::Answer;
@@ -51,6 +52,7 @@ pub(super) struct MeasuredTier {
     pub(super) kind: TierKind,
     pub(super) goal: Goal,
     pub(super) proof: Proof,
+    pub(super) by_label: Vec<LabelProof>,
     pub(super) missed: Vec<MissProof>,
     /// Every answer with its record's index.
     pub(super) answers: Vec<(usize, Answer)>,
@@ -72,6 +74,7 @@ impl MeasuredTier {
             tier: self.tier.clone(),
             delta: self.goal.delta(),
             proof: self.proof.clone(),
+            by_label: self.by_label.clone(),
             missed: self.missed.clone(),
             head: self.head.clone(),
             router: self.router.clone(),
@@ -161,7 +164,7 @@ impl Basis<'_> {
     }
 
     /// Takes note of what a tier keeps.
-    fn pass_on(&mut self, tier: &TierName, threshold: f64) {
+    fn pass_on(&mut self, tier: &TierName, rule: &Rule) {
         let ranking = Ranking {
             kind: self.by.0,
             extent: self.by.1,
@@ -169,7 +172,7 @@ impl Basis<'_> {
             routers: &self.routers,
         };
         if let Some(expected) = &mut self.expected {
-            expected.pass_on(tier, ranking, threshold);
+            expected.pass_on(tier, ranking, rule);
         }
     }
 }
@@ -186,13 +189,16 @@ pub(super) async fn measure(
     mut basis: Basis<'_>,
 ) -> anyhow::Result<Measured> {
     let names = certifiable(&app.config, task);
-    let claims = Claims::new((goal, risk(task)), &task.max_missed, names.len())?;
-    let last = names.len() - 1;
-    let n_parts = if basis.expected.is_some() {
-        1
-    } else {
-        names.len()
+    let shares = Shares {
+        wrong: &task.max_wrong,
+        missed: &task.max_missed,
     };
+    let of = (names.len(), sample.labels.len());
+    let claims = Claims::new((goal, risk(task)), shares, of)?;
+    let last = names.len() - 1;
+    // A ladder of thresholds of all labels would have too many steps.
+    let on_ladders = basis.expected.is_some() && !claims.are_by_label();
+    let n_parts = if on_ladders { 1 } else { names.len() };
     let parts = parts(sample.records.len(), n_parts);
     let mut weight = 1.0;
     let mut left: Vec<usize> = (0..sample.records.len()).collect();
@@ -208,7 +214,7 @@ pub(super) async fn measure(
         let ranking = basis.ranking();
         let answers = hearing.answers(&tier, ranking, (sample, &left));
         let expected = basis.expected.as_ref();
-        let ladder = expected.filter(|_| index < last);
+        let ladder = expected.filter(|_| on_ladders && index < last);
         let ladder = ladder.map(|it| it.ladder(&tier, ranking, claims_left.kept));
         let of_part = |record: &usize| n_parts == 1 || parts[*record] == index;
         let records: Vec<usize> = (0..parts.len()).filter(of_part).collect();
@@ -220,13 +226,14 @@ pub(super) async fn measure(
         };
         let proven = claims_left.prove(sample, part, &answers);
         weight *= proven.weight;
-        let threshold = proven.proof.threshold.unwrap_or(f64::INFINITY);
+        let rule = proven.rule;
         let routed = routed.map(|found| {
-            let on = (sample, &left[..], threshold);
+            let on = (sample, &left[..], &rule);
             Routed::new(&found, (&tier, hearing), ranking, on)
         });
-        basis.pass_on(&tier, threshold);
-        for (record, answer) in answers.iter().filter(|(_, a)| a.confidence >= threshold) {
+        basis.pass_on(&tier, &rule);
+        let is_kept = |answer: &Answer| rule.accepts(Some(answer.label), Some(answer.confidence));
+        for (record, answer) in answers.iter().filter(|(_, answer)| is_kept(answer)) {
             kept[*record] = Some(Kept {
                 tier: index,
                 label: answer.label,
@@ -242,6 +249,7 @@ pub(super) async fn measure(
             tier,
             goal: claims.kept,
             proof: proven.proof,
+            by_label: proven.by_label,
             missed: proven.missed,
             answers,
             sample: proven.sample,

@@ -227,7 +227,8 @@ fn certified(
         made: now_to_the_second(),
         goal,
         risk: measure::risk(task),
-        max_missed: max_missed(task, sample),
+        max_missed: by_name(&task.max_missed, sample),
+        max_wrong: by_name(&task.max_wrong, sample),
         records: sample.records.len(),
         records_sha256: sample.digest(),
         tiers: measured
@@ -240,9 +241,9 @@ fn certified(
     })
 }
 
-/// What may be missed, by the labels' names and in their order.
-fn max_missed(task: &TaskConfig, sample: &Sample) -> Vec<(String, f64)> {
-    let named = task.max_missed.iter();
+/// Shares by the labels' names and in their order.
+fn by_name(shares: &[(usize, f64)], sample: &Sample) -> Vec<(String, f64)> {
+    let named = shares.iter();
     let named = named.map(|&(label, share)| (sample.labels.name(label).to_owned(), share));
     named.collect::<BTreeMap<_, _>>().into_iter().collect()
 }

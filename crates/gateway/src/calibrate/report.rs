@@ -11,7 +11,9 @@ use super::measure::{Kept, Measured, MeasuredTier};
 use super::records::Sample;
 use super::routed::Routed;
 use crate::app::App;
-use crate::certificate::{Certificate, Extent, MissProof, Reference, TierProof, meaning};
+use crate::certificate::{
+    Certificate, Extent, LabelProof, MissProof, Reference, TierProof, meaning,
+};
 
 /// All that is said about a certificate.
 #[derive(Debug, Serialize)]
@@ -82,6 +84,9 @@ pub(super) struct TierReport {
     pub(super) bound: f64,
     pub(super) starts: Vec<StartReport>,
     pub(super) records_wanting: Option<usize>,
+    /// What is proven of the answers kept with each label that has a threshold of its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) by_label: Vec<LabelReport>,
     /// What is proven of labels that must not be missed.
     pub(super) missed: Vec<MissedReport>,
     /// Of all that it was asked, the share answered right.
@@ -100,6 +105,27 @@ pub(super) struct TierReport {
 pub(super) struct StartReport {
     pub(super) kept: usize,
     pub(super) delta: f64,
+}
+
+/// What is proven of the answers that are kept with one label, or with all that have no share of
+/// their own.
+#[derive(Debug, Serialize)]
+pub(super) struct LabelReport {
+    pub(super) label: Option<String>,
+    /// The share of them that may be wrong.
+    pub(super) max_wrong: f64,
+    /// Its part of the failure probability.
+    pub(super) delta: f64,
+    /// Records to which the tier gave this label.
+    pub(super) records: usize,
+    /// Keep from this confidence up.
+    pub(super) threshold: Option<f64>,
+    pub(super) kept: usize,
+    pub(super) errors: usize,
+    /// Upper bound on the share of wrong ones among the kept; 1 where nothing could be proven.
+    pub(super) bound: f64,
+    /// About so many records more with this label would prove something.
+    pub(super) records_wanting: Option<usize>,
 }
 
 /// What is proven of one label that must not be missed.
@@ -251,6 +277,7 @@ fn tier_report(
             })
             .collect(),
         records_wanting: proven.wanting_of(sample.records.len()),
+        by_label: proven.by_label.iter().map(label_report).collect(),
         missed: proven.missed.iter().map(missed_report).collect(),
         accuracy: accuracy.value(),
         accuracy_interval_95: accuracy.interval(),
@@ -258,6 +285,20 @@ fn tier_report(
         router: tier.routed.clone(),
         risk: risk(&tier.sample, of, tier.goal.delta()),
         reliability: reliability(tier, sample),
+    }
+}
+
+fn label_report(of: &LabelProof) -> LabelReport {
+    LabelReport {
+        label: of.label.clone(),
+        max_wrong: of.alpha,
+        delta: of.delta,
+        records: of.proof.records,
+        threshold: of.proof.threshold,
+        kept: of.proof.kept,
+        errors: of.proof.errors,
+        bound: of.proof.bound,
+        records_wanting: of.proof.records_wanting,
     }
 }
 

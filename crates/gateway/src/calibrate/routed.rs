@@ -2,6 +2,7 @@
 //! was not fitted on.
 
 use domain::TierName;
+use routing::cascade::Rule;
 use routing::certificate::Risk;
 use serde::Serialize;
 
@@ -49,13 +50,13 @@ pub(super) fn found(
 }
 
 impl Routed {
-    /// What a router, or none, comes to on records that reach its tier, whose answers are kept from
-    /// a threshold on.
+    /// What a router, or none, comes to on records that reach its tier, whose answers are kept by a
+    /// rule.
     pub(super) fn new(
         found: &Found,
         (tier, hearing): (&TierName, &Hearing<'_>),
         ranking: Ranking<'_>,
-        (sample, left, threshold): (&Sample, &[usize], f64),
+        (sample, left, rule): (&Sample, &[usize], &Rule),
     ) -> Self {
         let skipped = left
             .iter()
@@ -66,8 +67,8 @@ impl Routed {
             ..ranking
         };
         let would_be_kept = |record: &&usize| {
-            let confidence = hearing.confidence(tier, asked, (sample, **record));
-            confidence.is_some_and(|confidence| confidence >= threshold)
+            let answer = hearing.answer(tier, asked, (sample, **record));
+            answer.is_some_and(|it| rule.accepts(Some(it.label), Some(it.confidence)))
         };
         let lost = skipped.clone().filter(would_be_kept).count();
         let skipped = skipped.count();

@@ -1,5 +1,6 @@
 //! Certifying a student that was taught while it worked, and comparing it with the present one.
 
+use routing::cascade::Rule;
 use routing::student::Student;
 
 use super::expectation::Expectation;
@@ -89,10 +90,10 @@ pub(crate) async fn share_kept(
     for proof in &certificate.tiers {
         // One that keeps nothing may be heard by others.
         hearing.listen(&proof.tier, sample, &left).await?;
-        let threshold = proof.proof.threshold.unwrap_or(f64::INFINITY);
+        let rule = proof.rule(Some(&sample.labels)).unwrap_or(Rule::Never);
         left.retain(|&record| {
-            let confidence = hearing.confidence(&proof.tier, ranking, (sample, record));
-            confidence.is_none_or(|confidence| confidence < threshold)
+            let answer = hearing.answer(&proof.tier, ranking, (sample, record));
+            !answer.is_some_and(|it| rule.accepts(Some(it.label), Some(it.confidence)))
         });
     }
     Ok((all - left.len()) as f64 / all.max(1) as f64)

@@ -17,6 +17,9 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.task, self.statement)?;
         writeln!(f, "{}", self.tier_table())?;
+        if self.tiers.iter().any(|tier| !tier.by_label.is_empty()) {
+            writeln!(f, "{}", self.label_table())?;
+        }
         if self.tiers.iter().any(|tier| !tier.missed.is_empty()) {
             writeln!(f, "{}", self.missed_table())?;
         }
@@ -136,6 +139,55 @@ impl Report {
                 proven(format!("{:.2} %", tier.bound * 100.0)),
                 tier.accuracy.map_or_else(|| "–".to_owned(), percent),
             ]);
+        }
+        table
+    }
+
+    fn label_table(&self) -> comfy_table::Table {
+        let header = [
+            "kept as",
+            "tier",
+            "δ",
+            "records",
+            "kept from",
+            "kept",
+            "wrong",
+            "wrong at most",
+            "allowed",
+        ];
+        let mut table = figures(&header);
+        for tier in &self.tiers {
+            for of in &tier.by_label {
+                let label = of.label.as_deref().unwrap_or("(any other)");
+                let mut row = vec![
+                    label.to_owned(),
+                    tier.tier.clone(),
+                    percent_short(of.delta),
+                    count(of.records),
+                ];
+                row.extend(match (of.threshold, of.records_wanting) {
+                    (Some(threshold), _) => [
+                        format!("{threshold:.4}"),
+                        count(of.kept),
+                        count(of.errors),
+                        format!("{:.2} %", of.bound * 100.0),
+                    ],
+                    (None, wanting) => {
+                        let wanting = wanting.map_or_else(
+                            || "not proven".to_owned(),
+                            |wanting| format!("{} records more", count(wanting)),
+                        );
+                        [
+                            "nothing".to_owned(),
+                            "–".to_owned(),
+                            "–".to_owned(),
+                            wanting,
+                        ]
+                    }
+                });
+                row.push(percent_short(of.max_wrong));
+                table.add_row(row);
+            }
         }
         table
     }

@@ -1,25 +1,17 @@
 //! A certificate on disk: a claim in JSON, and the signature over it.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
-use domain::{TaskName, TierName};
+use domain::TaskName;
 use ring::hmac;
-use routing::certificate::{Goal, Proof, Provenance, Risk, Start};
-use routing::deferral::Deferral;
-use routing::precall::PrecallRouter;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::signing::{SigningKey, unhex};
-use super::{Certificate, Extent, MissProof, Reference, TierProof, path};
-use crate::deferral::TierHead;
+use super::claim::{ClaimJson, VERSION, certificate, claim};
+use super::signing::SigningKey;
+use super::{Certificate, Extent, path};
 use crate::learn::stored::{hex, replace};
-use crate::precall::TierRouter;
-
-/// Raised when the meaning of the file changes.
-const VERSION: u32 = 1;
 
 /// Why there is no certificate, in words that follow "and".
 #[derive(Debug, thiserror::Error)]
@@ -46,98 +38,6 @@ struct CertificateFile {
     public_key: String,
     /// Over the claim as JSON without space.
     signature: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClaimJson {
-    version: u32,
-    task: String,
-    /// How many tokens of an answer decide, where it is not the whole.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    early_tokens: Option<usize>,
-    /// RFC 3339, in UTC.
-    made: String,
-    statement: String,
-    max_error: f64,
-    /// Whether it is a share of all documents, and not of those that are kept.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    of_all: bool,
-    delta: f64,
-    max_missed: BTreeMap<String, f64>,
-    reference: ReferenceJson,
-    records: usize,
-    records_sha256: String,
-    tiers: Vec<TierJson>,
-    provenance: BTreeMap<String, String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ReferenceJson {
-    Gold,
-    Tier(String),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TierJson {
-    tier: String,
-    delta: f64,
-    threshold: Option<f64>,
-    records: usize,
-    kept: usize,
-    errors: usize,
-    bound: f64,
-    starts: Vec<StartJson>,
-    records_wanting: Option<usize>,
-    missed: Vec<MissedJson>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    head: Option<HeadJson>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    router: Option<RouterJson>,
-}
-
-/// A pre-call router.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RouterJson {
-    heard: Vec<String>,
-    records: usize,
-    /// From this probability of being kept down a request is skipped.
-    skips_to: f64,
-    weights: Vec<f64>,
-    /// What it has learned of texts, as hexadecimal digits.
-    text: String,
-}
-
-/// A deferral head.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HeadJson {
-    heard: Vec<String>,
-    records: usize,
-    weights: Vec<f64>,
-    prior: Vec<f64>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MissedJson {
-    label: String,
-    alpha: f64,
-    delta: f64,
-    records: usize,
-    errors: usize,
-    bound: f64,
-    records_wanting: Option<usize>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StartJson {
-    kept: usize,
-    delta: f64,
 }
 
 /// The certificate of a task in a folder, if it was signed with the folder's key and is about
@@ -236,192 +136,18 @@ fn bytes(claim: &ClaimJson) -> Vec<u8> {
     serde_json::to_vec(claim).unwrap_or_else(|_| unreachable!("its keys are texts"))
 }
 
-fn claim(certificate: &Certificate) -> ClaimJson {
-    let tier = |TierProof {
-                    tier,
-                    delta,
-                    proof,
-                    missed,
-                    head,
-                    router,
-                }: &TierProof| TierJson {
-        head: head.as_ref().map(head_json),
-        router: router.as_ref().map(router_json),
-        tier: tier.to_string(),
-        delta: *delta,
-        missed: missed.iter().map(missed_json).collect(),
-        threshold: proof.threshold,
-        records: proof.records,
-        kept: proof.kept,
-        errors: proof.errors,
-        bound: proof.bound,
-        starts: proof
-            .starts
-            .iter()
-            .map(|&Start { kept, delta }| StartJson { kept, delta })
-            .collect(),
-        records_wanting: proof.records_wanting,
-    };
-    ClaimJson {
-        version: VERSION,
-        task: certificate.task.to_string(),
-        early_tokens: match certificate.extent {
-            Extent::Whole => None,
-            Extent::First(tokens) => Some(tokens),
-        },
-        made: certificate.made.to_string(),
-        statement: certificate.statement(),
-        max_error: certificate.goal.alpha(),
-        of_all: certificate.risk == Risk::Marginal,
-        delta: certificate.goal.delta(),
-        max_missed: certificate.max_missed.iter().cloned().collect(),
-        reference: match &certificate.reference {
-            Reference::Gold => ReferenceJson::Gold,
-            Reference::Tier(tier) => ReferenceJson::Tier(tier.to_string()),
-        },
-        records: certificate.records,
-        records_sha256: certificate.records_sha256.clone(),
-        tiers: certificate.tiers.iter().map(tier).collect(),
-        provenance: certificate.provenance.parts.clone(),
-    }
-}
-
-fn missed_json(missed: &MissProof) -> MissedJson {
-    let MissProof {
-        label,
-        alpha,
-        delta,
-        records,
-        errors,
-        bound,
-        records_wanting,
-    } = missed.clone();
-    MissedJson {
-        label,
-        alpha,
-        delta,
-        records,
-        errors,
-        bound,
-        records_wanting,
-    }
-}
-
-fn head_json(head: &TierHead) -> HeadJson {
-    let (weights, prior) = head.deferral.parts();
-    HeadJson {
-        heard: head.heard.iter().map(TierName::to_string).collect(),
-        records: head.records,
-        weights: weights.to_vec(),
-        prior: prior.to_vec(),
-    }
-}
-
-fn router_json(router: &TierRouter) -> RouterJson {
-    let (text, weights) = router.router.parts();
-    RouterJson {
-        heard: router.heard.iter().map(TierName::to_string).collect(),
-        records: router.records,
-        skips_to: router.router.skips_to(),
-        weights: weights.to_vec(),
-        text: hex(&text),
-    }
-}
-
-fn router(json: RouterJson) -> anyhow::Result<TierRouter> {
-    let heard = json.heard.iter().map(|name| TierName::new(name));
-    let text = unhex(&json.text).unwrap_or_default();
-    let router = PrecallRouter::from_parts(&text, json.weights, json.skips_to);
-    Ok(TierRouter {
-        heard: heard.collect::<Result<_, _>>()?,
-        records: json.records,
-        router: router.context("a router's parts are none of a router")?,
-    })
-}
-
-fn head(json: HeadJson) -> anyhow::Result<TierHead> {
-    let heard = json.heard.iter().map(|name| TierName::new(name));
-    let deferral = Deferral::from_parts(json.weights, json.prior);
-    Ok(TierHead {
-        heard: heard.collect::<Result<_, _>>()?,
-        records: json.records,
-        deferral: deferral.context("a head's weights are no finite numbers")?,
-    })
-}
-
-fn missed(json: MissedJson) -> MissProof {
-    let MissedJson {
-        label,
-        alpha,
-        delta,
-        records,
-        errors,
-        bound,
-        records_wanting,
-    } = json;
-    MissProof {
-        label,
-        alpha,
-        delta,
-        records,
-        errors,
-        bound,
-        records_wanting,
-    }
-}
-
-fn certificate(claim: ClaimJson) -> anyhow::Result<Certificate> {
-    let tier = |tier: TierJson| -> anyhow::Result<TierProof> {
-        let start = |StartJson { kept, delta }| Start { kept, delta };
-        Ok(TierProof {
-            tier: TierName::new(&tier.tier)?,
-            delta: tier.delta,
-            missed: tier.missed.into_iter().map(missed).collect(),
-            head: tier.head.map(head).transpose()?,
-            router: tier.router.map(router).transpose()?,
-            proof: Proof {
-                threshold: tier.threshold,
-                records: tier.records,
-                kept: tier.kept,
-                errors: tier.errors,
-                bound: tier.bound,
-                starts: tier.starts.into_iter().map(start).collect(),
-                records_wanting: tier.records_wanting,
-            },
-        })
-    };
-    Ok(Certificate {
-        task: TaskName::new(&claim.task)?,
-        extent: claim.early_tokens.map_or(Extent::Whole, Extent::First),
-        made: claim.made.parse()?,
-        goal: Goal::new(claim.max_error, claim.delta)?,
-        risk: match claim.of_all {
-            true => Risk::Marginal,
-            false => Risk::Selective,
-        },
-        reference: match claim.reference {
-            ReferenceJson::Gold => Reference::Gold,
-            ReferenceJson::Tier(tier) => Reference::Tier(TierName::new(&tier)?),
-        },
-        max_missed: claim.max_missed.into_iter().collect(),
-        records: claim.records,
-        records_sha256: claim.records_sha256,
-        tiers: claim
-            .tiers
-            .into_iter()
-            .map(tier)
-            .collect::<Result<_, _>>()?,
-        provenance: Provenance {
-            parts: claim.provenance,
-        },
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::{LabelProof, MissProof, Reference, TierProof};
     use super::*;
+    use crate::deferral::TierHead;
+    use crate::precall::TierRouter;
+    use domain::TierName;
     use proptest::prelude::*;
-    use routing::precall::Foreknown;
+    use routing::certificate::{Goal, Proof, Provenance, Risk, Start};
+    use routing::deferral::Deferral;
+    use routing::precall::{Foreknown, PrecallRouter};
+    use std::collections::BTreeMap;
 
     /// A router that lets through what is about orders.
     fn router() -> PrecallRouter {
@@ -433,6 +159,30 @@ mod tests {
         PrecallRouter::fit(&(0..300).map(known).collect::<Vec<_>>()).unwrap()
     }
 
+    fn proof(threshold: f64) -> Proof {
+        Proof {
+            threshold: Some(threshold),
+            records: 1_200,
+            kept: 700,
+            errors: 5,
+            bound: 0.0149,
+            starts: vec![Start {
+                kept: 100,
+                delta: 0.005,
+            }],
+            records_wanting: None,
+        }
+    }
+
+    fn of_label(label: Option<&str>, threshold: f64) -> LabelProof {
+        LabelProof {
+            label: label.map(str::to_owned),
+            alpha: 0.01,
+            delta: 0.0125,
+            proof: proof(threshold),
+        }
+    }
+
     fn made(threshold: f64) -> Certificate {
         Certificate {
             task: TaskName::new("letters").unwrap(),
@@ -442,6 +192,7 @@ mod tests {
             risk: Risk::Marginal,
             reference: Reference::Gold,
             max_missed: vec![("money".to_owned(), 0.1)],
+            max_wrong: vec![("money".to_owned(), 0.01)],
             records: 1_200,
             records_sha256: "ab".to_owned(),
             tiers: vec![TierProof {
@@ -466,18 +217,11 @@ mod tests {
                     records: 250,
                     router: router(),
                 }),
-                proof: Proof {
-                    threshold: Some(threshold),
-                    records: 1_200,
-                    kept: 700,
-                    errors: 5,
-                    bound: 0.0149,
-                    starts: vec![Start {
-                        kept: 100,
-                        delta: 0.005,
-                    }],
-                    records_wanting: None,
-                },
+                proof: proof(threshold),
+                by_label: vec![
+                    of_label(Some("money"), threshold),
+                    of_label(None, 2.0 * threshold),
+                ],
             }],
             provenance: Provenance {
                 parts: BTreeMap::from([("prompt".to_owned(), "cd".to_owned())]),

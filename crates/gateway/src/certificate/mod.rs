@@ -4,13 +4,14 @@
 //! One that can't be read, was not signed with the data folder's key, or depends on something
 //! that has changed since, is void: then nothing is kept that was not proven.
 
+mod claim;
 mod extent;
 mod file;
 mod provenance;
 mod signing;
 mod weights;
 
-use domain::{TaskName, TierKind, TierName};
+use domain::{Label, Labels, TaskName, TierKind, TierName};
 use ledger::Monitored;
 use routing::cascade::Rule;
 use routing::certificate::{Goal, Proof, Provenance, Risk};
@@ -50,6 +51,8 @@ pub(crate) struct Certificate {
     pub(crate) reference: Reference,
     /// For labels by name: at most this share of their documents is kept with another label.
     pub(crate) max_missed: Vec<(String, f64)>,
+    /// For labels by name: at most this share of the answers kept with this label is wrong.
+    pub(crate) max_wrong: Vec<(String, f64)>,
     /// How many records there were.
     pub(crate) records: usize,
     /// SHA-256 of the records' texts and right answers.
@@ -66,13 +69,29 @@ pub(crate) struct TierProof {
     pub(crate) tier: TierName,
     /// Its part of the failure probability.
     pub(crate) delta: f64,
+    /// Of all that it keeps; where labels have proofs of their own, what these add up to: the
+    /// lowest threshold, the highest bound.
     pub(crate) proof: Proof,
+    /// The proofs of labels that have thresholds of their own, and of the others together.
+    pub(crate) by_label: Vec<LabelProof>,
     /// What its threshold leaves of each label that must not be missed.
     pub(crate) missed: Vec<MissProof>,
     /// By which its answers are ranked, where it is not by their raw confidence.
     pub(crate) head: Option<TierHead>,
     /// What lets requests through to it, where it is not asked all: the proof is about these.
     pub(crate) router: Option<TierRouter>,
+}
+
+/// What was proven of the answers that one tier keeps with one label.
+#[derive(Debug, Clone)]
+pub(crate) struct LabelProof {
+    /// `None` for all labels that have no proof of their own.
+    pub(crate) label: Option<String>,
+    /// The share of them that may be wrong.
+    pub(crate) alpha: f64,
+    /// Its part of the failure probability.
+    pub(crate) delta: f64,
+    pub(crate) proof: Proof,
 }
 
 /// What was proven of one label and one tier.
@@ -118,9 +137,13 @@ impl Certificate {
             .max_missed
             .iter()
             .map(|(label, share)| format!(" ≤ {} of {label} missed,", percent_short(*share)));
+        let by_label = self.max_wrong.iter();
+        let by_label =
+            by_label.map(|(label, share)| format!(" ≤ {} of {label},", percent_short(*share)));
         format!(
-            "≤ {}{of} {wrong},{} {} sure, {} records",
+            "≤ {}{of} {wrong},{}{} {} sure, {} records",
             percent_short(self.goal.alpha()),
+            by_label.collect::<String>(),
             missed.collect::<String>(),
             percent_short(self.confidence()),
             count(self.records),
@@ -153,6 +176,10 @@ impl Certificate {
                 " and at most {share} of the documents that are {label} are kept as something else,"
             )
         });
+        let wrong = self.max_wrong.iter().map(|(label, share)| {
+            let share = percent_short(*share);
+            format!(" and at most {share} of those that are kept as {label},")
+        });
         let keeps = match self.extent {
             Extent::Whole => "keeps".to_owned(),
             Extent::First(tokens) => {
@@ -173,8 +200,9 @@ impl Certificate {
             }
         };
         format!(
-            "With {sure} confidence, {claim},{} as long as documents come as the {} records did \
+            "With {sure} confidence, {claim},{}{} as long as documents come as the {} records did \
              and nothing listed under provenance changes.",
+            wrong.collect::<String>(),
             missed.collect::<String>(),
             count(self.records),
         )
@@ -214,6 +242,11 @@ impl Certificate {
 }
 
 impl TierProof {
+    /// When the tier's answers are kept, if they ever are.
+    pub(crate) fn rule(&self, labels: Option<&Labels>) -> Option<Rule> {
+        rule((&self.proof, &self.by_label), labels)
+    }
+
     /// How many records more, of which this tier sees its part, would prove something of it;
     /// `None` where something is proven, or no number would do.
     pub(crate) fn wanting_of(&self, records: usize) -> Option<usize> {
@@ -294,7 +327,7 @@ impl Standing {
     }
 
     /// The rule of a tier that has others behind it, where it depends on a certificate.
-    pub(crate) fn rule(&self, tier: &TierName) -> Option<Rule> {
+    pub(crate) fn rule(&self, tier: &TierName, labels: Option<&Labels>) -> Option<Rule> {
         let certificate = match self {
             Self::Stated | Self::Estimated => return None,
             Self::Unproven(_) | Self::Revoked(..) => return Some(Rule::Never),
@@ -302,8 +335,8 @@ impl Standing {
         };
         let mut tiers = certificate.tiers.iter();
         let proven = tiers.find(|proven| proven.tier == *tier);
-        Some(match proven.and_then(|proven| proven.proof.threshold) {
-            Some(threshold) => Rule::Threshold(threshold),
+        Some(match proven.and_then(|proven| proven.rule(labels)) {
+            Some(rule) => rule,
             None if certificate.hears(tier) => Rule::Heard,
             None => Rule::Never,
         })
@@ -405,12 +438,18 @@ impl Standing {
             proof,
             head,
             router,
+            by_label,
             ..
         } in tiers
         {
             if let Some(threshold) = proof.threshold {
                 hash.update((tier.as_str().len() as u64).to_le_bytes());
                 hash.update(tier.as_str());
+                hash.update(threshold.to_bits().to_le_bytes());
+            }
+            for LabelProof { label, proof, .. } in by_label {
+                hash.update(label.as_deref().unwrap_or_default());
+                let threshold = proof.threshold.unwrap_or(f64::INFINITY);
                 hash.update(threshold.to_bits().to_le_bytes());
             }
             let weights = head.iter().flat_map(|head| head.deferral.parts().0);
@@ -424,6 +463,27 @@ impl Standing {
         }
         hash.finalize().into()
     }
+}
+
+/// When answers are kept of which this is proven, by label where labels have proofs of their own;
+/// `None` where none ever is.
+pub(crate) fn rule(
+    (proof, by_label): (&Proof, &[LabelProof]),
+    labels: Option<&Labels>,
+) -> Option<Rule> {
+    let threshold = proof.threshold?;
+    let Some(labels) = labels.filter(|_| !by_label.is_empty()) else {
+        return Some(Rule::Threshold(threshold));
+    };
+    let of = |label: &Label| {
+        let own = by_label
+            .iter()
+            .find(|it| it.label.as_ref() == Some(&label.name));
+        let others = || by_label.iter().find(|it| it.label.is_none());
+        let proof = own.or_else(others).map(|it| &it.proof);
+        proof.and_then(|it| it.threshold).unwrap_or(f64::INFINITY)
+    };
+    Some(Rule::ByLabel(labels.iter().map(of).collect()))
 }
 
 /// The tiers of a task that bring evidence and have another tier behind them, in the order in

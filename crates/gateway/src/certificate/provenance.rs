@@ -160,11 +160,17 @@ fn target(task: &TaskConfig) -> String {
             format!(", max_missed {name} {share}")
         });
         let missed: String = missed.collect();
+        let wrong = task.max_wrong.iter().map(|(label, share)| {
+            let labels = task.task.labels.as_ref();
+            let name = labels.map_or("", |labels| labels.name(*label));
+            format!(", max_wrong {name} {share}")
+        });
+        let wrong: String = wrong.collect();
         let of = match target.risk {
             Risk::Selective => "",
             Risk::Marginal => " of all",
         };
-        format!("max_error {}{of}{sure}{missed}", target.max_error)
+        format!("max_error {}{of}{sure}{missed}{wrong}", target.max_error)
     })
 }
 

@@ -260,6 +260,10 @@ pub(crate) struct TaskConfig {
     /// For labels by their index, ascending: the share of their documents that may be kept with
     /// another label, above 0 and below 1; empty without a confidence.
     pub(crate) max_missed: Vec<(usize, f64)>,
+    /// For labels by their index, ascending: the share of the answers kept with this label that
+    /// may be wrong, above 0 and at most the target's; empty without a confidence, and of a share of
+    /// all documents.
+    pub(crate) max_wrong: Vec<(usize, f64)>,
     /// The confidence from which an answer is accepted, 0 to 1; never beside a target. Where a
     /// student, local or pool tier is followed by another tier, there is one of the two.
     pub(crate) threshold: Option<f64>,

@@ -49,6 +49,14 @@ impl TaskConfig {
             hash.number(*label as u64);
             hash.number(share.to_bits());
         });
+        // What came later is told only where it is used.
+        if !self.max_wrong.is_empty() {
+            hash.text("max_wrong");
+            hash.list(self.max_wrong.iter(), |hash, (label, share)| {
+                hash.number(*label as u64);
+                hash.number(share.to_bits());
+            });
+        }
         hash.option(self.threshold.as_ref(), |hash, share| {
             hash.number(share.to_bits())
         });

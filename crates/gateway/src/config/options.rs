@@ -80,7 +80,7 @@ const PROTOCOLS: &[&str] = &["openai", "openai-responses", "anthropic", "google"
 /// Names of the headers in which a key may be sent.
 const KEY_HEADERS: &[&str] = &["authorization", "api-key", "x-api-key", "x-goog-api-key"];
 /// Names of what a target's error is a share of.
-const TARGET_OF: &[&str] = &["kept", "all"];
+const TARGET_OF: &[&str] = &["kept", "label", "all"];
 /// Names of the times for which a budget holds.
 const WINDOWS: &[&str] = &["day", "month", "total"];
 /// Names of the moments from which a streamed answer is shown that might be passed on.
@@ -168,6 +168,8 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("tasks.*.target.confidence", Number(0.5, 0.9999), "the probability with which the error must be proven to stay below", "0.95"),
     opt("tasks.*.target.max_missed", Table, "for labels by name, the share of their documents that may be kept with another label", "{ suspicious = 0.05 }"),
     opt("tasks.*.target.max_missed.*", Number(0.0, 1.0), "the share of this label's documents that may be kept with another label", "0.05"),
+    opt("tasks.*.target.max_wrong", Table, "for labels by name, the share of the answers kept with this label that may be wrong", "{ suspicious = 0.01 }"),
+    opt("tasks.*.target.max_wrong.*", Number(0.0, 1.0), "the share of the answers kept with this label that may be wrong", "0.01"),
     opt("tasks.*.threshold", Number(0.0, 1.0), "the confidence from which an answer is accepted, a probability", "0.9"),
     opt("tasks.*.budget", Table, "the most that the task may spend", "{ usd = \"5.00\", per = \"day\" }"),
     opt("tasks.*.budget.usd", Money, "the most that may be spent, in US dollars and in quotes", "\"5.00\""),

@@ -407,9 +407,10 @@ pub(super) struct RawTarget {
     ///
     /// Required. Range: 0 to 1.
     pub(super) max_error: Option<f64>,
-    /// What `max_error` is a share of: `kept` answers, or `all` documents, those that are passed on
+    /// What `max_error` is a share of: `kept` answers; `label`, the kept answers of each label by
+    /// itself, which has a threshold of its own; or `all` documents, those that are passed on
     /// included. With `all` a tier may keep answers that it is less sure of, as long as there are
-    /// few of them. It needs a `confidence`.
+    /// few of them. `label` and `all` need a `confidence`.
     ///
     /// Default: of what is kept, as `kept` says.
     pub(super) of: Option<String>,
@@ -427,6 +428,13 @@ pub(super) struct RawTarget {
     ///
     /// Default: none.
     pub(super) max_missed: Option<BTreeMap<String, f64>>,
+    /// For labels by name: the share of the answers kept with this label that may be wrong, at most
+    /// `max_error`. It is proven together with that, with a threshold of its own for the label, and
+    /// so needs a `confidence`; labels that aren't named share one. State it for labels on which
+    /// more depends.
+    ///
+    /// Default: none; `max_error` for every label with `of = "label"`.
+    pub(super) max_wrong: Option<BTreeMap<String, f64>>,
 }
 
 /// `budget` in a task: `{ usd = "5.00", per = "day" }`.

@@ -98,6 +98,7 @@ fn check_task(
     let labels = labels::check(checks, &draft);
     let flagged = labels::check_flagged(checks, &draft, labels.as_ref());
     let max_missed = labels::check_missed(checks, &draft, labels.as_ref());
+    let max_wrong = labels::check_wrong(checks, &draft, labels.as_ref());
     let prompt = check_prompt(checks, &draft);
     let keep_days = records::check_keep(checks, &draft);
     let audit = audit::check(checks, &draft);
@@ -116,6 +117,7 @@ fn check_task(
         },
         target,
         max_missed,
+        max_wrong,
         threshold,
         budget,
         records,

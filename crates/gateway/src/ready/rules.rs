@@ -103,7 +103,7 @@ impl Rules {
     /// Whether a tier that has others behind it keeps anything now.
     pub(super) fn keep_something(&self) -> bool {
         let mut rungs = self.cascade_now().rungs().iter();
-        rungs.any(|rung| matches!(rung.rule, Rule::Threshold(_)))
+        rungs.any(|rung| rung.rule.is_by_confidence())
     }
 
     /// The tiers with the confidence from which each is accepted, and whether that is proven, for
@@ -114,9 +114,14 @@ impl Rules {
             Standing::Estimated => " (not certified)".to_owned(),
             Standing::Certified(certificate) => format!(" (certified: {})", certificate.in_short()),
         };
-        let rung = |rung: &Rung| match rung.rule {
+        let rung = |rung: &Rung| match &rung.rule {
             _ if rung.kind == TierKind::Person => format!("{} reviews", rung.tier),
             Rule::Threshold(threshold) => format!("{} from {threshold:.4}{proven}", rung.tier),
+            Rule::ByLabel(thresholds) => {
+                let lowest = thresholds.iter().fold(f64::INFINITY, |a, b| a.min(*b));
+                let tier = &rung.tier;
+                format!("{tier} from {lowest:.4} or more, by label{proven}")
+            }
             Rule::Always => format!("{} always", rung.tier),
             Rule::Heard => format!("{} never, but heard", rung.tier),
             Rule::Never => format!("{} never", rung.tier),
@@ -128,7 +133,7 @@ impl Rules {
 
 fn without_threshold(rung: Rung) -> Rung {
     let rule = match rung.rule {
-        Rule::Threshold(_) | Rule::Heard => Rule::Never,
+        Rule::Threshold(_) | Rule::ByLabel(_) | Rule::Heard => Rule::Never,
         rule => rule,
     };
     Rung { rule, ..rung }

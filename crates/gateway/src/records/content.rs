@@ -110,8 +110,13 @@ impl Decided<'_> {
     ) -> Option<NewRecord> {
         let days = i64::from(task.keep_days?);
         let rungs = &self.decision.rungs;
-        let thresholds = rungs.iter().filter_map(|rung| match rung.rule {
-            Rule::Threshold(threshold) => Some((rung.tier.to_string(), threshold)),
+        let thresholds = rungs.iter().filter_map(|rung| match &rung.rule {
+            Rule::Threshold(threshold) => Some((rung.tier.to_string(), *threshold)),
+            // From this on every label was kept; JSON has no infinity.
+            Rule::ByLabel(thresholds) => {
+                let highest = thresholds.iter().fold(0.0_f64, |a, b| a.max(*b));
+                Some((rung.tier.to_string(), highest.min(f64::MAX)))
+            }
             Rule::Always | Rule::Heard | Rule::Never => None,
         });
         let early = task.early.as_ref().map(|early| early.extent);

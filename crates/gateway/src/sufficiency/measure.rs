@@ -80,14 +80,8 @@ pub(super) async fn measure(
             let earlier: Vec<Heard<'_>> = earlier.collect();
             // What a router skips is asked all the same: it is a part of what is right inside.
             let skipped = ranking.foretold(tier, || text.clone(), &earlier);
-            kept[record] = match rule {
-                _ if skipped.is_some() => false,
-                Rule::Threshold(threshold) => {
-                    ranking.confidence(text, answer.said(tier), &earlier) >= threshold
-                }
-                Rule::Always => true,
-                Rule::Heard | Rule::Never => false,
-            };
+            let confidence = ranking.confidence(text, answer.said(tier), &earlier);
+            kept[record] = skipped.is_none() && rule.accepts(Some(label), Some(confidence));
             said[record].push((tier, answer));
         }
     }
@@ -107,5 +101,5 @@ pub(super) async fn measure(
 fn rule(app: &App, task: &TaskConfig, tier: &TierName) -> Rule {
     let rungs = app.tasks[&task.task.name].rules.cascade.rungs();
     let rung = rungs.iter().find(|rung| rung.tier == *tier);
-    rung.map_or(Rule::Never, |rung| rung.rule)
+    rung.map_or(Rule::Never, |rung| rung.rule.clone())
 }

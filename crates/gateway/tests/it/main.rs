@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod audits;
+mod by_label;
 mod calibrate;
 mod demo;
 mod disk;

@@ -201,6 +201,34 @@ fn where_the_tier_behind_a_skipped_one_fails_a_person_decides_as_without_a_route
 }
 
 #[test]
+fn each_label_has_its_own_threshold_where_the_rule_says_so() {
+    let rule = Rule::ByLabel(vec![0.5, 0.9, f64::INFINITY]);
+    let said = |label, confidence| Outcome::Answered {
+        label,
+        confidence: Some(confidence),
+    };
+    let rungs = vec![
+        rung(TierKind::Local, rule),
+        rung(TierKind::Pool, Rule::Always),
+    ];
+    let cascade = Cascade::new(rungs, Sensitivity::Public);
+    for (label, confidence, accepted) in [
+        (Some(0), 0.6, true),
+        (Some(1), 0.6, false),
+        (Some(1), 0.9, true),
+        (Some(2), 1.0, false),
+        (Some(3), 1.0, false),
+        (None, 1.0, false),
+    ] {
+        let step = match accepted {
+            true => Step::Accept { rung: 0 },
+            false => Step::Ask { rung: 1 },
+        };
+        check(&cascade, &[said(label, confidence)], step);
+    }
+}
+
+#[test]
 fn outcomes_of_another_cascade_are_refused() {
     let fault = replay(&usual(Sensitivity::Public), &[answered(1.0), answered(1.0)]).unwrap_err();
     assert_eq!((fault.given, fault.asked), (2, 1));
@@ -301,12 +329,12 @@ proptest! {
     fn an_accepted_answer_met_its_rule(c in cascades(), supply in outcomes()) {
         let (decision, _, _) = run(&c, &supply);
         for rung in &decision.rungs {
-            match (&rung.turn, rung.rule) {
+            match (&rung.turn, &rung.rule) {
                 (Turn::Accepted { confidence, .. }, Rule::Threshold(threshold)) => {
-                    prop_assert!(confidence.unwrap() >= threshold);
+                    prop_assert!(confidence.unwrap() >= *threshold);
                 }
                 (Turn::Escalated { confidence, .. }, Rule::Threshold(threshold)) => {
-                    prop_assert!(confidence.unwrap() < threshold);
+                    prop_assert!(confidence.unwrap() < *threshold);
                 }
                 (Turn::Accepted { .. }, Rule::Never) | (Turn::Escalated { .. }, Rule::Always) => {
                     prop_assert!(false, "rule ignored");

@@ -25,6 +25,7 @@ pub(super) fn check_target(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Op
         of,
         confidence,
         max_missed: _,
+        max_wrong: _,
     } = draft.raw.target.as_ref()?;
     if !draft.kind.has_labels() && confidence.is_none() {
         let kind = draft.kind.as_str();
@@ -42,7 +43,7 @@ pub(super) fn check_target(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Op
     }
     let max_error = checks.number(&place, *max_error);
     let risk = checks.word(&path.key("of"), of.as_ref(), risk_named);
-    if risk == Some(Risk::Marginal) && confidence.is_none() {
+    if matches!(of.as_deref(), Some("label" | "all")) && confidence.is_none() {
         let fault = "it is proven or nothing; add a confidence beside it, for example \
                      confidence = 0.95";
         checks.faults.add(&path.key("of"), fault);
@@ -66,7 +67,7 @@ pub(super) fn check_target(checks: &mut Checks<'_, '_>, draft: &Draft<'_>) -> Op
 
 fn risk_named(name: &str) -> Option<Risk> {
     match name {
-        "kept" => Some(Risk::Selective),
+        "kept" | "label" => Some(Risk::Selective),
         "all" => Some(Risk::Marginal),
         _ => None,
     }

@@ -1,6 +1,6 @@
 //! Checks of a task's labels.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{Label, Labels, TaskKind};
 
@@ -53,10 +53,65 @@ pub(super) fn check_missed(
     labels: Option<&Labels>,
 ) -> Vec<(usize, f64)> {
     let target = draft.raw.target.as_ref();
-    let Some((target, shares)) = target.and_then(|t| Some((t, t.max_missed.as_ref()?))) else {
+    let shares = target.and_then(|target| target.max_missed.as_ref());
+    check_shares(checks, draft, labels, ("max_missed", shares))
+}
+
+/// For labels by their index: the share of the answers kept with them that may be wrong.
+pub(super) fn check_wrong(
+    checks: &mut Checks<'_, '_>,
+    draft: &Draft<'_>,
+    labels: Option<&Labels>,
+) -> Vec<(usize, f64)> {
+    let Some(target) = draft.raw.target.as_ref() else {
         return Vec::new();
     };
-    let path = draft.path.key("target").key("max_missed");
+    let shares = target.max_wrong.as_ref();
+    let named = check_shares(checks, draft, labels, ("max_wrong", shares));
+    let path = draft.path.key("target");
+    if target.of.as_deref() == Some("all") && shares.is_some() {
+        let fault = "it is about kept answers, and max_error here about all documents; leave one \
+                     of them out";
+        checks.faults.add(&path.key("max_wrong"), fault);
+    }
+    for (label, share) in &named {
+        if target.max_error.is_some_and(|most| *share > most) {
+            let name = labels.map_or("", |labels| labels.name(*label));
+            let fault = "it is more than max_error, which holds of all that is kept; make it less, \
+                         or leave it out";
+            checks.faults.add(&path.key("max_wrong").key(name), fault);
+        }
+    }
+    let (Some("label"), Some(max_error)) = (target.of.as_deref(), target.max_error) else {
+        return named;
+    };
+    let Some(labels) = labels else {
+        if !draft.kind.has_labels() {
+            let kind = draft.kind.as_str();
+            let fault = format!("a task of kind {kind} has no labels; leave it out");
+            checks.faults.add(&path.key("of"), fault);
+        }
+        return named;
+    };
+    let share = |label| {
+        let own = named.iter().find(|(named, _)| *named == label);
+        (label, own.map_or(max_error, |(_, share)| *share))
+    };
+    (0..labels.len()).map(share).collect()
+}
+
+/// The shares that an option of the target states for labels by name, by their index.
+fn check_shares(
+    checks: &mut Checks<'_, '_>,
+    draft: &Draft<'_>,
+    labels: Option<&Labels>,
+    (option, shares): (&str, Option<&BTreeMap<String, f64>>),
+) -> Vec<(usize, f64)> {
+    let target = draft.raw.target.as_ref();
+    let Some((target, shares)) = target.zip(shares) else {
+        return Vec::new();
+    };
+    let path = draft.path.key("target").key(option);
     if target.confidence.is_none() {
         let fault = "it is proven or nothing; add a confidence beside it, for example \
                      confidence = 0.95";
@@ -66,12 +121,12 @@ pub(super) fn check_missed(
         // Where there should be labels, their own fault is booked.
         if !draft.kind.has_labels() {
             let kind = draft.kind.as_str();
-            let fault = format!("a task of kind {kind} has no labels to miss; leave it out");
+            let fault = format!("a task of kind {kind} has no labels; leave it out");
             checks.faults.add(&path, fault);
         }
         return Vec::new();
     };
-    let mut missed = Vec::new();
+    let mut stated = Vec::new();
     for (name, &share) in shares {
         let place = path.key(name);
         let Some(label) = labels.iter().position(|label| label.name == *name) else {
@@ -83,15 +138,15 @@ pub(super) fn check_missed(
             continue;
         };
         match checks.number(&place, Some(share)) {
-            Some(share) if share > 0.0 && share < 1.0 => missed.push((label, share)),
+            Some(share) if share > 0.0 && share < 1.0 => stated.push((label, share)),
             Some(_) => checks
                 .faults
                 .add(&place, "it lies between 0 and 1, for example 0.05"),
             None => {}
         }
     }
-    missed.sort_by_key(|&(label, _)| label);
-    missed
+    stated.sort_by_key(|&(label, _)| label);
+    stated
 }
 
 /// Indices of the labels that call for attention.

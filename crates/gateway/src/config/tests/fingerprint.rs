@@ -79,6 +79,14 @@ fn it_changes_with_whatever_shapes_the_answers() {
             "target = { max_error = 0.1 }",
             "router = true\ntarget = { max_error = 0.1, confidence = 0.9 }",
         ),
+        (
+            "max_error = 0.1",
+            "max_error = 0.1, confidence = 0.9, of = \"label\"",
+        ),
+        (
+            "max_error = 0.1",
+            "max_error = 0.1, confidence = 0.9, max_wrong = { yes = 0.1 }",
+        ),
         ("target = { max_error = 0.1 }", "threshold = 0.1"),
         ("r.jsonl", "s.jsonl"),
         ("..10", "..11"),

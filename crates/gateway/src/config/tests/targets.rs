@@ -67,6 +67,40 @@ fn only_what_can_be_proven_may_be_asked_for() {
 }
 
 #[test]
+fn labels_may_have_shares_of_their_own() {
+    for (target, fault) in [
+        (
+            "{ max_error = 0.02, confidence = 0.9, max_wrong = { urgent = 0.03 } }",
+            "target.max_wrong.urgent: it is more than max_error, which holds of all that is kept; \
+             make it less, or leave it out",
+        ),
+        (
+            "{ max_error = 0.02, confidence = 0.9, of = \"all\", max_wrong = { urgent = 0.01 } }",
+            "target.max_wrong: it is about kept answers, and max_error here about all documents; \
+             leave one of them out",
+        ),
+        (
+            "{ max_error = 0.02, confidence = 0.9, max_wrong = { late = 0.01 } }",
+            "target.max_wrong.late: `late` is none of the labels urgent, not",
+        ),
+        (
+            "{ max_error = 0.02, of = \"label\" }\nrecords = { path = \"r\" }",
+            "target.of: it is proven or nothing; add a confidence beside it, for example \
+             confidence = 0.95",
+        ),
+    ] {
+        check(TIERS, target, fault);
+    }
+    for target in [
+        "{ max_error = 0.02, confidence = 0.9, of = \"label\" }",
+        "{ max_error = 0.02, confidence = 0.9, of = \"label\", max_wrong = { urgent = 0.01 } }",
+        "{ max_error = 0.02, confidence = 0.9, max_wrong = { urgent = 0.02 } }",
+    ] {
+        assert_eq!(faults(TIERS, target), Vec::<String>::new(), "{target}");
+    }
+}
+
+#[test]
 fn a_router_needs_a_certificate_and_a_tier_that_takes_what_it_skips() {
     check(
         "[\"llama\", \"pool\"]",
@@ -100,7 +134,7 @@ fn an_error_is_a_share_of_what_is_kept_or_of_all() {
     }
     let unknown = faults(TIERS, &of("some"));
     assert!(
-        unknown[0].contains("target.of") && unknown[0].contains("kept, all"),
+        unknown[0].contains("target.of") && unknown[0].contains("kept, label, all"),
         "{unknown:?}"
     );
     let unproven = "{ max_error = 0.02, of = \"all\" }\nrecords = { path = \"r\" }";
