@@ -1,9 +1,13 @@
-//! A breaker: an endpoint that failed several times in a row is left alone for a while.
+//! A breaker: an endpoint that failed several times in a row, or nearly always of late, is left alone
+//! for a while.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+/// How many of the last attempts an endpoint is judged by.
+const RECENT: u32 = 20;
 
 /// When an endpoint is left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +15,10 @@ pub struct BreakerPolicy {
     /// Failures in a row at the vendor's side or on the way after which attempts fail at once;
     /// at least 1. Default 5.
     pub failures: u32,
+    /// The same among the last 20 attempts, for an endpoint that now and then does its work;
+    /// at least 1. Default 16: while more than a fifth succeeds, trying again is worth more than
+    /// leaving it alone.
+    pub recent_failures: u32,
     /// How long they do; one attempt may then probe. Default 10 s.
     pub cool_down: Duration,
 }
@@ -19,6 +27,7 @@ impl Default for BreakerPolicy {
     fn default() -> Self {
         Self {
             failures: 5,
+            recent_failures: 16,
             cool_down: Duration::from_secs(10),
         }
     }
@@ -28,7 +37,10 @@ impl Default for BreakerPolicy {
 #[derive(Debug)]
 pub(crate) struct Breaker {
     policy: BreakerPolicy,
+    /// Failures in a row.
     failures: u32,
+    /// The last attempts since it was left alone last, a bit for each: set where it failed.
+    recent: u32,
     state: State,
 }
 
@@ -52,6 +64,7 @@ impl Breaker {
         Self {
             policy,
             failures: 0,
+            recent: 0,
             state: State::Closed,
         }
     }
@@ -78,18 +91,26 @@ impl Breaker {
     /// An attempt ended well, or failed by our own fault.
     pub(crate) fn succeeded(&mut self) {
         self.failures = 0;
+        self.note(0);
         self.state = State::Closed;
     }
 
     /// An attempt failed at the vendor's side or on the way.
     pub(crate) fn failed(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
+        self.note(1);
         let again = self.state == State::Probing;
-        let enough = self.state == State::Closed && self.failures >= self.policy.failures;
-        if again || enough {
+        let enough = self.failures >= self.policy.failures
+            || self.recent.count_ones() >= self.policy.recent_failures;
+        if again || (self.state == State::Closed && enough) {
             let until = now + self.policy.cool_down;
             self.state = State::Open { until };
+            self.recent = 0;
         }
+    }
+
+    fn note(&mut self, failed: u32) {
+        self.recent = ((self.recent << 1) | failed) & ((1 << RECENT) - 1);
     }
 
     /// An attempt was given up by its caller, so that nothing is known.
@@ -231,16 +252,44 @@ mod tests {
         assert_eq!(breaker.admit(later), Ok(Admission::Probe));
     }
 
-    #[test]
-    fn only_failures_in_a_row_count() {
+    /// Whether it still lets attempts through after so many rounds of failures and one success.
+    fn bears(failures: u32, rounds: u32) -> bool {
         let now = Instant::now();
         let mut breaker = Breaker::new(BreakerPolicy::default());
-        for _ in 0..20 {
-            for _ in 0..4 {
+        for _ in 0..rounds {
+            for _ in 0..failures {
                 breaker.failed(now);
             }
             breaker.succeeded();
         }
-        assert_eq!(breaker.admit(now), Ok(Admission::Normal));
+        breaker.admit(now) == Ok(Admission::Normal)
+    }
+
+    #[test]
+    fn who_succeeds_often_enough_is_asked_on() {
+        assert!(bears(3, 100), "one of four succeeds");
+        assert!(bears(4, 3), "twelve failures in all are no habit");
+    }
+
+    #[test]
+    fn who_nearly_always_fails_is_left_alone_and_judged_anew_after_it() {
+        let start = Instant::now();
+        let mut breaker = Breaker::new(BreakerPolicy::default());
+        let mut attempts = 0;
+        while breaker.admit(start).is_ok() {
+            match attempts % 5 {
+                4 => breaker.succeeded(),
+                _ => breaker.failed(start),
+            }
+            attempts += 1;
+        }
+        assert_eq!(attempts, 19, "sixteen of nineteen failed");
+        let later = start + Duration::from_secs(11);
+        assert_eq!(breaker.admit(later), Ok(Admission::Probe));
+        breaker.succeeded();
+        for _ in 0..4 {
+            breaker.failed(later);
+        }
+        assert_eq!(breaker.admit(later), Ok(Admission::Normal));
     }
 }

@@ -376,6 +376,10 @@ fn check_limits(options: &EndpointOptions) -> Result<(), EndpointError> {
         let fault = "0 would never let an attempt through; give at least 1, for example 5";
         return Err(error("breaker.failures", fault));
     }
+    if options.breaker.recent_failures == 0 {
+        let fault = "0 would never let an attempt through; give at least 1, for example 16";
+        return Err(error("breaker.recent_failures", fault));
+    }
     Ok(())
 }
 
@@ -538,6 +542,9 @@ mod tests {
             options.retry.attempts_max = 0
         });
         check("breaker.failures", |options| options.breaker.failures = 0);
+        check("breaker.recent_failures", |options| {
+            options.breaker.recent_failures = 0;
+        });
         check("model", |options| options.model = " ".into());
     }
 }

@@ -72,7 +72,7 @@ async fn attempts_and_budget_end() {
     assert_eq!(vendor.running.requests(), 3, "three attempts by default");
     let mut options = vendor.options();
     options.retry.budget_per_second = 0;
-    options.breaker.failures = 1_000;
+    (options.breaker.failures, options.breaker.recent_failures) = (1_000, 1_000);
     let client = client(options);
     for _ in 0..40 {
         client.complete(prompt, generation).await.unwrap_err();

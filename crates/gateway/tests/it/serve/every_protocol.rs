@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 
 use serde_json::{Value, json};
 
-use super::{and, openly, with};
+use super::{and, document, openly, with};
 use crate::recorder::Recorder;
 use crate::server::{Response, Server, get, post, until};
 use crate::vendor::{Manner, Vendor};
@@ -199,6 +199,38 @@ fn each_class_of_failure_has_its_status_and_the_protocols_form() {
         };
         let failed = server.post(&(surface.streamed)("tier:dead"), &request, key);
         check(failed, 503, "a stream from a vendor that is down");
+    }
+    server.stop();
+}
+
+#[test]
+fn each_answer_says_in_its_headers_who_gave_it_and_what_it_cost() {
+    let place = Workplace::new();
+    let vendor = Vendor::start(&place, &Manner::default());
+    let task = "threshold = 1.0\nsensitivity = \"public\"";
+    let config = with(&["llama", "frontier"], &openly(&vendor), task);
+    let server = Server::start(&place, &config);
+    for surface in surfaces() {
+        let (name, path) = (surface.name, (surface.path)("task:classify"));
+        let request = (surface.request)("task:classify", &document(0).0);
+        let answer = server.post(&path, &request, "");
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        let header = |header: &str| {
+            let value = answer.header(header);
+            value.unwrap_or_else(|| panic!("{name}: no {header} in {answer:?}"))
+        };
+        assert_eq!(header("x-request-id"), answer.id().0);
+        assert_eq!(header("x-tiergate-tier"), "frontier");
+        assert_eq!(header("x-tiergate-escalations"), "1");
+        let cost = domain::Picodollars::from_usd(header("x-tiergate-cost-usd")).unwrap();
+        assert!(cost > domain::Picodollars::ZERO, "{name}");
+        if name == "anthropic" {
+            assert_eq!(header("request-id"), answer.id().0);
+        }
+        let own = (surface.request)("tier:llama", "A letter.");
+        let own = server.post(&(surface.path)("tier:llama"), &own, "");
+        assert_eq!(own.header("x-tiergate-tier"), Some("llama"), "{name}");
+        assert_eq!(own.header("x-tiergate-cost-usd"), Some("0"), "{name}");
     }
     server.stop();
 }
