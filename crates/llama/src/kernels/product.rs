@@ -6,7 +6,7 @@ use super::activations::{Activations, QuantisedBlock, Tile};
 use super::formats::{Blocks, Floats, Scales, Values, with_format};
 use super::matrix::{Matrix, values_bytes};
 use super::panel::Panel;
-use super::simd::{Kernel, Lanes, Simd};
+use super::simd::{Kernel, LANES, Lanes, Simd};
 use std::ops::Range;
 
 /// One matrix times the activations: `out` becomes (activation rows, matrix rows).
@@ -86,6 +86,7 @@ fn float_tile<S: Simd, F: Floats>(
     out: &mut [Lanes],
 ) {
     let floats = activations.floats_of(tile);
+    let group = (group, comes_first(tile));
     match out.len() {
         1 => float_rows::<S, F, 1>(simd, floats, group, out),
         4 => float_rows::<S, F, 4>(simd, floats, group, out),
@@ -100,12 +101,15 @@ fn float_tile<S: Simd, F: Floats>(
 fn float_rows<S: Simd, F: Floats, const N: usize>(
     simd: S,
     floats: &[f32],
-    group: &[u8],
+    (group, comes_first): (&[u8], bool),
     out: &mut [Lanes],
 ) {
     let mut sums = [simd.splat(0.0); N];
     let (columns, _) = floats.as_chunks::<N>();
     for (column, activations) in columns.iter().enumerate() {
+        if comes_first {
+            simd.prefetch(group, PREFETCH_BYTES + column * LANES * F::BYTES);
+        }
         let weight = F::load(simd, group, column);
         for (sum, x) in sums.iter_mut().zip(activations) {
             *sum = simd.mul_add(weight, simd.splat(*x), *sum);
@@ -125,17 +129,19 @@ fn quantised_tile<S: Simd, B: Blocks>(
     out: &mut [Lanes],
 ) {
     let blocks = activations.blocks_of(tile);
-    // The first tile brings the weights from memory; the others find them in the cache.
-    let comes_first = tile.first == 0;
+    let group = (group, comes_first(tile));
     match out.len() {
-        1 => quantised_rows::<S, B, 1>(simd, blocks, (group, comes_first), out),
-        4 => quantised_rows::<S, B, 4>(simd, blocks, (group, comes_first), out),
-        8 if S::TOKENS >= 8 => quantised_rows::<S, B, 8>(simd, blocks, (group, comes_first), out),
-        12 if S::TOKENS >= 12 => {
-            quantised_rows::<S, B, 12>(simd, blocks, (group, comes_first), out)
-        }
+        1 => quantised_rows::<S, B, 1>(simd, blocks, group, out),
+        4 => quantised_rows::<S, B, 4>(simd, blocks, group, out),
+        8 if S::TOKENS >= 8 => quantised_rows::<S, B, 8>(simd, blocks, group, out),
+        12 if S::TOKENS >= 12 => quantised_rows::<S, B, 12>(simd, blocks, group, out),
         rows => unreachable!("no tile has {rows} rows"),
     }
+}
+
+/// Whether this tile brings the weights from memory; those after it find them in the cache.
+fn comes_first(tile: Tile) -> bool {
+    tile.first == 0
 }
 
 /// How far ahead of what is read the first tile asks for weights: its arithmetic is over before
