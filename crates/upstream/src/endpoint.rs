@@ -1,129 +1,26 @@
 //! One server and model: its address, key, limits and policies, checked.
 
+mod headers;
+mod options;
+
+pub use options::{EndpointOptions, PlainHttp, TimeLimits};
+
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use domain::Protocol;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use secrecy::{ExposeSecret, SecretString};
+use http::{HeaderMap, Uri};
 use wire::chat::{Delivery, Dialect};
 use wire::google::embed::Manner;
 
+use self::headers::{check_way_in, headers};
 use crate::aws_account::AwsAccount;
 use crate::breaker::BreakerPolicy;
 use crate::google_account::GoogleAccount;
 use crate::retry::RetryPolicy;
-use crate::speech::{KeyHeader, Speech};
-
-/// Headers that the client itself writes.
-const OWN_HEADERS: [HeaderName; 9] = [
-    AUTHORIZATION,
-    HeaderName::from_static("api-key"),
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("x-goog-api-key"),
-    CONTENT_TYPE,
-    http::header::CONTENT_LENGTH,
-    http::header::TRANSFER_ENCODING,
-    http::header::HOST,
-    http::header::ACCEPT_ENCODING,
-];
-
-/// What an endpoint is made of, unchecked.
-#[derive(Clone, Debug)]
-pub struct EndpointOptions {
-    /// The address up to and with the version, for example `https://api.openai.com/v1`.
-    pub url: String,
-    /// The server's name of the model.
-    pub model: String,
-    /// The protocol that the server speaks.
-    pub protocol: Protocol,
-    /// The key.
-    pub key: Option<SecretString>,
-    /// The header in which the key is sent; `None` for the one that the protocol's own vendor
-    /// wants.
-    pub key_header: Option<KeyHeader>,
-    /// The account of Google's in whose name the server is asked, instead of by a key.
-    pub google_account: Option<GoogleAccount>,
-    /// The account of AWS's in whose name requests are signed, instead of by a key.
-    pub aws_account: Option<AwsAccount>,
-    /// The version of the surface that the address names in its query, `?api-version=VERSION`,
-    /// as Azure's older addresses do.
-    pub api_version: Option<String>,
-    /// Headers to send beside.
-    pub headers: Vec<(String, String)>,
-    /// Where an unencrypted connection is allowed.
-    pub plain_http: PlainHttp,
-    /// What the server differs in.
-    pub dialect: Dialect,
-    /// Limits of time.
-    pub limits: TimeLimits,
-    /// When an attempt is made again.
-    pub retry: RetryPolicy,
-    /// When the server is left alone.
-    pub breaker: BreakerPolicy,
-}
-
-impl EndpointOptions {
-    /// The options for this address and model, without a key and with everything else at its
-    /// default.
-    #[must_use]
-    pub fn new(url: impl Into<String>, model: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            model: model.into(),
-            protocol: Protocol::OpenAiChat,
-            key: None,
-            key_header: None,
-            google_account: None,
-            aws_account: None,
-            api_version: None,
-            headers: Vec::new(),
-            plain_http: PlainHttp::default(),
-            dialect: Dialect::default(),
-            limits: TimeLimits::default(),
-            retry: RetryPolicy::default(),
-            breaker: BreakerPolicy::default(),
-        }
-    }
-}
-
-/// Where `http://` is allowed instead of `https://`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum PlainHttp {
-    /// To this machine only: `localhost`, `127.0.0.0/8` and `[::1]`.
-    #[default]
-    LoopbackOnly,
-    /// Anywhere, for pools in a network that is trusted.
-    Allowed,
-}
-
-/// Limits of time of one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimeLimits {
-    /// For name look-up, connection and TLS of one attempt. Default 5 s.
-    pub connect: Duration,
-    /// From the begin of an attempt, connecting included, to the first event of a stream. A whole
-    /// answer comes at once and has no such limit. Default 60 s.
-    pub first_token: Duration,
-    /// Between two events of a stream or two pieces of a whole answer. Default 30 s.
-    pub idle: Duration,
-    /// For everything, all attempts and the waits between them included. Default 600 s.
-    pub total: Duration,
-}
-
-impl Default for TimeLimits {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            first_token: Duration::from_secs(60),
-            idle: Duration::from_secs(30),
-            total: Duration::from_secs(600),
-        }
-    }
-}
+use crate::speech::Speech;
 
 /// Why options make no endpoint. `field` names the option, as in [`EndpointOptions`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -297,63 +194,6 @@ fn host(uri: &Uri) -> String {
     uri.authority().map(ToString::to_string).unwrap_or_default()
 }
 
-fn headers(options: &EndpointOptions, speech: Speech) -> Result<HeaderMap, EndpointError> {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let agent = concat!("tiergate/", env!("CARGO_PKG_VERSION"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(agent));
-    for (name, value) in &options.headers {
-        let bad = |fault: &str| error("headers", format!("`{}`: {fault}", name.escape_debug()));
-        let parsed: HeaderName = name
-            .parse()
-            .map_err(|_invalid| bad("is no name of a header"))?;
-        if OWN_HEADERS.contains(&parsed) {
-            return Err(bad("is written by the program itself; leave it out"));
-        }
-        let mut value = HeaderValue::from_str(value)
-            .map_err(|_invalid| bad("has a character that no header can carry"))?;
-        value.set_sensitive(true);
-        headers.append(parsed, value);
-    }
-    headers.extend(speech.header());
-    if let Some(key) = &options.key {
-        let header = options.key_header.unwrap_or_else(|| speech.key_header());
-        headers.insert(header.name(), key_value(key, header)?);
-    }
-    Ok(headers)
-}
-
-fn key_value(key: &SecretString, header: KeyHeader) -> Result<HeaderValue, EndpointError> {
-    let key = key.expose_secret();
-    if key.is_empty() {
-        return Err(error("key", "is empty; give the vendor's key, or none"));
-    }
-    let plain = key.bytes().all(|byte| byte.is_ascii_graphic());
-    let value = plain.then(|| match header {
-        KeyHeader::Bearer => HeaderValue::try_from(format!("Bearer {key}")),
-        _ => HeaderValue::try_from(key),
-    });
-    let Some(Ok(mut value)) = value else {
-        let fault = "has a character that no key has, often a space or line break at its end";
-        return Err(error("key", fault));
-    };
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// A server is asked by a key or in the name of one account.
-fn check_way_in(options: &EndpointOptions) -> Result<(), EndpointError> {
-    let (google, aws) = (&options.google_account, &options.aws_account);
-    let fault = "stands beside another way in; give one";
-    if google.is_some() && options.key.is_some() {
-        return Err(error("google_account", fault));
-    }
-    if aws.is_some() && (options.key.is_some() || google.is_some()) {
-        return Err(error("aws_account", fault));
-    }
-    Ok(())
-}
-
 fn check_limits(options: &EndpointOptions) -> Result<(), EndpointError> {
     let limits = options.limits;
     for (field, limit) in [
@@ -385,7 +225,10 @@ fn check_limits(options: &EndpointOptions) -> Result<(), EndpointError> {
 
 #[cfg(test)]
 mod tests {
+    use http::header::AUTHORIZATION;
+
     use super::*;
+    use crate::speech::KeyHeader;
 
     fn endpoint(url: &str) -> Result<Endpoint, EndpointError> {
         Endpoint::new(EndpointOptions::new(url, "m"))
@@ -481,48 +324,6 @@ mod tests {
         let mut options = EndpointOptions::new("http://pool.lan:8000/v1", "m");
         options.plain_http = PlainHttp::Allowed;
         assert!(Endpoint::new(options).is_ok());
-    }
-
-    #[test]
-    fn a_key_is_never_shown_and_must_be_sendable() {
-        let with_key = |key: &str| {
-            let mut options = EndpointOptions::new("https://a/v1", "m");
-            options.key = Some(key.to_owned().into());
-            Endpoint::new(options)
-        };
-        let shown = format!(
-            "{:?} {:?}",
-            with_key("sk-1"),
-            with_key("sk-1").unwrap().headers
-        );
-        assert!(!shown.contains("sk-1"), "{shown}");
-        for bad in ["", "sk-1\n", "sk 1", "sk-é"] {
-            let error = with_key(bad).unwrap_err();
-            assert_eq!(error.field, "key");
-            assert!(!error.to_string().contains("sk"), "{error}");
-        }
-    }
-
-    #[test]
-    fn headers_are_checked() {
-        let with_header = |name: &str, value: &str| {
-            let mut options = EndpointOptions::new("https://a/v1", "m");
-            options.headers = vec![(name.into(), value.into())];
-            Endpoint::new(options)
-        };
-        assert!(with_header("openai-project", "p1").is_ok());
-        for (name, value) in [
-            ("a b", "x"),
-            ("x", "a\nb"),
-            ("Authorization", "x"),
-            ("host", "x"),
-        ] {
-            assert_eq!(
-                with_header(name, value).unwrap_err().field,
-                "headers",
-                "{name}"
-            );
-        }
     }
 
     #[test]
