@@ -8,6 +8,7 @@ pub(crate) mod asking;
 pub(crate) mod stored;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -314,18 +315,23 @@ pub(crate) fn read(source: &RecordsSource, labels: &Labels) -> anyhow::Result<Ve
     let path = source.path.display();
     if !faults.is_empty() {
         let shown = faults[..faults.len().min(SHOWN)].join("\n  ");
-        bail!(
-            "{path}: {} row(s) can't be learned from:\n  {shown}",
-            faults.len()
-        );
+        bail!("{path}: {} row(s) can't be used:\n  {shown}", faults.len());
     }
     if records.is_empty() {
-        bail!(
-            "{path}: no rows in {:?}; the file is shorter than that",
-            source.rows
-        );
+        bail!(no_rows(source));
     }
     Ok(records)
+}
+
+/// What is to be said of a file without a row that was asked for.
+pub(crate) fn no_rows(source: &RecordsSource) -> String {
+    let path = source.path.display();
+    let Range { start, end } = source.rows;
+    match (start, end) {
+        (0, usize::MAX) => format!("{path}: it holds no row; give at least one labelled record"),
+        (_, usize::MAX) => format!("{path}: no rows in {start}..; the file is shorter than that"),
+        _ => format!("{path}: no rows in {start}..{end}; the file is shorter than that"),
+    }
 }
 
 /// SHA-256 of the texts and the labels that count as right.
@@ -347,7 +353,13 @@ fn labelled(
 ) -> Result<Labelled, String> {
     let text = row.text.clone()?;
     let gold = row.gold.as_deref();
-    let gold = gold.ok_or_else(|| format!("there is no field `{}`", source.gold))?;
+    let gold = gold.ok_or_else(|| {
+        format!(
+            "there is no field `{}`; name the right answer's field with --gold-field, or with \
+             `gold` in the task's records",
+            source.gold
+        )
+    })?;
     let label = labels.parse(gold).ok_or_else(|| {
         let names: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
         format!("`{gold}` is none of the labels {}", names.join(", "))

@@ -4,18 +4,22 @@
 //! A row that can't be read is a document too: it gets its own failed result, so that the count
 //! of results always equals the count of rows.
 
+mod file;
+#[cfg(test)]
+mod tests;
+
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
+use self::file::{
+    Format, ROW_BYTES_MAX, checked_text, decoded, format_of, open_plain, read_error, read_line,
+    read_text, text_files_below, too_long,
+};
 use crate::config::{RecordsSource, TaskConfig};
-
-/// Longest row or text file, in bytes: a longer one is a failed document, not an endless read.
-const ROW_BYTES_MAX: usize = 16 << 20;
 
 /// Which fields of a row hold what.
 #[derive(Clone, Debug)]
@@ -91,13 +95,13 @@ impl Cells {
 pub(crate) enum InputError {
     /// A file or folder can't be read.
     #[error(
-        "{path}: {source}; check the path, its permissions and, for gzip, that the file is whole"
+        "{path}: {reason}; check the path, its permissions and, for gzip, that the file is whole"
     )]
     Read {
         /// The file or folder.
         path: String,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The name says nothing about the format.
     #[error(
@@ -116,13 +120,6 @@ pub(crate) enum InputError {
         /// The columns there are.
         found: String,
     },
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Format {
-    Jsonl,
-    Csv,
-    Text,
 }
 
 /// A list of files to read, in order.
@@ -350,116 +347,6 @@ fn judged(models: serde_json::Value) -> Vec<Judged> {
     models.into_iter().filter_map(judged).collect()
 }
 
-fn read_error(path: &Path, source: io::Error) -> InputError {
-    InputError::Read {
-        path: path.display().to_string(),
-        source,
-    }
-}
-
-fn format_of(path: &Path) -> Result<Format, InputError> {
-    let name = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .to_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    match name.rsplit_once('.').map(|(_, extension)| extension) {
-        Some("jsonl" | "ndjson") => Ok(Format::Jsonl),
-        Some("csv") => Ok(Format::Csv),
-        Some("txt" | "md") => Ok(Format::Text),
-        _ => Err(InputError::UnknownFormat(path.display().to_string())),
-    }
-}
-
-/// The text files below a folder in the order of their paths; other files are left alone.
-fn text_files_below(folder: &Path, files: &mut Vec<(PathBuf, Format)>) -> Result<(), InputError> {
-    let list = || -> io::Result<Vec<PathBuf>> {
-        std::fs::read_dir(folder)?
-            .map(|entry| Ok(entry?.path()))
-            .collect()
-    };
-    let mut paths = list().map_err(|source| read_error(folder, source))?;
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            text_files_below(&path, files)?;
-        } else if let Ok(format @ Format::Text) = format_of(&path) {
-            files.push((path, format));
-        }
-    }
-    Ok(())
-}
-
-/// The file's bytes, unpacked where they begin like gzip, whatever the name says.
-fn open_plain(path: &Path) -> io::Result<Box<dyn BufRead>> {
-    let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
-    let packed = reader.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    Ok(if packed {
-        Box::new(BufReader::with_capacity(
-            1 << 16,
-            MultiGzDecoder::new(reader),
-        ))
-    } else {
-        Box::new(reader)
-    })
-}
-
-/// Reads one line without its end; of a line over the limit only the first bytes are kept, so
-/// that its length tells. `false` at the end of the file.
-fn read_line(reader: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
-    line.clear();
-    let mut any = false;
-    loop {
-        let chunk = reader.fill_buf()?;
-        if chunk.is_empty() {
-            return Ok(any);
-        }
-        any = true;
-        let end = chunk.iter().position(|&byte| byte == b'\n');
-        let taken = end.unwrap_or(chunk.len());
-        let room = (ROW_BYTES_MAX + 1).saturating_sub(line.len());
-        line.extend_from_slice(&chunk[..taken.min(room)]);
-        reader.consume(taken + usize::from(end.is_some()));
-        if end.is_some() {
-            return Ok(true);
-        }
-    }
-}
-
-fn read_text(path: &Path) -> io::Result<Result<String, String>> {
-    let mut bytes = Vec::new();
-    open_plain(path)?
-        .take(ROW_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut bytes)?;
-    Ok(decoded(bytes))
-}
-
-fn decoded(bytes: Vec<u8>) -> Result<String, String> {
-    if bytes.len() > ROW_BYTES_MAX {
-        return Err(too_long(bytes.len()));
-    }
-    String::from_utf8(bytes)
-        .map_err(|fault| {
-            format!(
-                "the text is not UTF-8 at byte {}; convert the file to UTF-8",
-                fault.utf8_error().valid_up_to()
-            )
-        })
-        .and_then(checked_text)
-}
-
-fn checked_text(text: String) -> Result<String, String> {
-    if text.trim().is_empty() {
-        return Err("the text is empty; an empty text is never put to a model".to_owned());
-    }
-    Ok(text)
-}
-
-fn too_long(bytes: usize) -> String {
-    format!("the text has {bytes} bytes or more; the most is {ROW_BYTES_MAX}; split it")
-}
-
 /// A label or id as text: numbers and booleans as they are written, nothing else.
 fn plain_value(value: serde_json::Value) -> Option<String> {
     match value {
@@ -467,130 +354,5 @@ fn plain_value(value: serde_json::Value) -> Option<String> {
         serde_json::Value::Number(number) => Some(number.to_string()),
         serde_json::Value::Bool(flag) => Some(flag.to_string()),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-
-    fn fields() -> Fields {
-        Fields {
-            text: "text".into(),
-            id: "id".into(),
-            gold: "gold".into(),
-        }
-    }
-
-    fn rows_of(name: &str, bytes: &[u8]) -> Vec<Row> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
-        collect(&Input::open(&[path], fields(), 0..u64::MAX).unwrap())
-    }
-
-    fn collect(input: &Input) -> Vec<Row> {
-        let mut rows = Vec::new();
-        input
-            .for_each(|row| {
-                rows.push(row);
-                true
-            })
-            .unwrap();
-        rows
-    }
-
-    #[test]
-    fn every_line_of_jsonl_is_a_row_also_a_broken_one() {
-        let rows = rows_of(
-            "in.jsonl",
-            b"{\"id\":\"a\",\"text\":\"one\",\"gold\":3}\n\nnot json\n{\"text\":\"  \"}\n{\"id\":7}\n{\"text\":\"last\"}",
-        );
-        let ids: Vec<_> = rows.iter().map(|row| row.id.as_str()).collect();
-        assert_eq!(ids[0], "a");
-        assert!(ids[1].ends_with("in.jsonl:2"));
-        assert_eq!(ids[3], "7");
-        assert_eq!(rows[0].gold.as_deref(), Some("3"));
-        let reason = |row: &Row| row.text.clone().unwrap_err();
-        assert!(reason(&rows[1]).contains("no JSON object"));
-        assert!(reason(&rows[2]).contains("empty"));
-        assert!(reason(&rows[3]).contains("no field `text`"));
-        assert_eq!(rows[4].text.as_deref(), Ok("last"));
-    }
-
-    #[test]
-    fn gzip_is_known_by_its_bytes() {
-        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packer
-            .write_all(b"id,text\n1,\"a, b\"\n2,\xff\n3\n")
-            .unwrap();
-        let rows = rows_of("in.csv", &packer.finish().unwrap());
-        assert_eq!(rows[0].text.as_deref(), Ok("a, b"));
-        assert!(
-            rows[1]
-                .text
-                .as_ref()
-                .unwrap_err()
-                .contains("not UTF-8 at byte 0")
-        );
-        assert!(
-            rows[2]
-                .text
-                .as_ref()
-                .unwrap_err()
-                .contains("1 of 2 columns")
-        );
-    }
-
-    #[test]
-    fn a_folder_gives_its_text_files_in_order() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("b")).unwrap();
-        for (name, text) in [("b/two.txt", "two"), ("a.md", "one"), ("c.png", "no")] {
-            std::fs::write(folder.path().join(name), text).unwrap();
-        }
-        let input = Input::open(&[folder.path().to_owned()], fields(), 0..u64::MAX).unwrap();
-        let texts: Vec<_> = collect(&input)
-            .into_iter()
-            .map(|row| row.text.unwrap())
-            .collect();
-        assert_eq!(texts, ["one", "two"]);
-    }
-
-    #[test]
-    fn a_range_keeps_the_places_in_the_whole_input() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("in.jsonl");
-        std::fs::write(&path, "{\"text\":\"a\"}\n".repeat(10)).unwrap();
-        let input = Input::open(&[path.clone(), path], fields(), 8..12).unwrap();
-        let ordinals: Vec<_> = collect(&input).iter().map(|row| row.ordinal).collect();
-        assert_eq!(ordinals, [8, 9, 10, 11]);
-        assert_eq!(input.survey().unwrap().rows, 4);
-    }
-
-    #[test]
-    fn a_torn_gzip_file_and_an_unknown_name_are_errors_that_say_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("in.jsonl.gz");
-        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packer
-            .write_all("{\"text\":\"abc\"}\n".repeat(5000).as_bytes())
-            .unwrap();
-        let whole = packer.finish().unwrap();
-        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-        let input = Input::open(std::slice::from_ref(&path), fields(), 0..u64::MAX).unwrap();
-        assert!(
-            input
-                .survey()
-                .unwrap_err()
-                .to_string()
-                .contains("in.jsonl.gz")
-        );
-
-        let odd = folder.path().join("in.xlsx");
-        std::fs::write(&odd, "x").unwrap();
-        let error = Input::open(&[odd], fields(), 0..u64::MAX).unwrap_err();
-        assert!(error.to_string().contains("unknown kind of input"));
     }
 }

@@ -6,7 +6,7 @@ use minijinja::{Environment, context};
 
 use super::plot;
 use super::report::Report;
-use super::words::dollars;
+use super::words::{dollars, repeated};
 use crate::terminal::{count, percent, percent_short};
 
 /// The page.
@@ -39,6 +39,7 @@ pub(super) fn render(report: &Report) -> anyhow::Result<String> {
         plots => plots,
         cost_quality => plot::cost_quality(report)?,
         advice => report.advice(),
+        repeated => (report.records_repeated > 0).then(|| repeated(report.records_repeated)),
         version => env!("CARGO_PKG_VERSION"),
     };
     template

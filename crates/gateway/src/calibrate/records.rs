@@ -164,7 +164,7 @@ fn rows<T>(
     let path = source.path.display();
     match fault {
         Some(fault) => bail!("{path}: {fault}"),
-        None if texts.is_empty() => bail!("{path}: no rows in {:?}", source.rows),
+        None if texts.is_empty() => bail!(learn::no_rows(source)),
         None => Ok((texts, read)),
     }
 }
@@ -311,6 +311,16 @@ impl Sample {
             ..rest
         };
         (rest, Some(aside))
+    }
+
+    /// How many records say word by word what one before them said; of live traffic, which is as
+    /// it is, none.
+    pub(super) fn repeated(&self) -> usize {
+        if self.known.is_some() {
+            return 0;
+        }
+        let texts: HashSet<&str> = self.records.iter().map(|it| it.text.trim()).collect();
+        self.records.len() - texts.len()
     }
 
     /// SHA-256 of the texts and the labels that count as right.

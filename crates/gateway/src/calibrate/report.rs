@@ -39,6 +39,9 @@ pub(super) struct Report {
     pub(super) records: usize,
     /// Records that the reference gave no label to; they are left out.
     pub(super) records_without_reference: usize,
+    /// Records whose text is word by word one that came before: where a file holds records twice
+    /// that were asked once, more is claimed than is proven.
+    pub(super) records_repeated: usize,
     /// Of records from live traffic: how many requests' right answers were known, before they
     /// were thinned out so that each had the same chance.
     pub(super) records_known: Option<usize>,
@@ -203,6 +206,7 @@ impl Report {
             reference_cost_usd: sample.cost.to_usd(),
             records: n_records,
             records_without_reference: sample.without_reference,
+            records_repeated: sample.repeated(),
             records_known: sample.known,
             records_sha256: certificate.records_sha256.clone(),
             records_wanting: (!certificate.proves_something())

@@ -57,6 +57,9 @@ impl fmt::Display for Report {
                 count(known)
             )?;
         }
+        if self.records_repeated > 0 {
+            writeln!(f, "{}", repeated(self.records_repeated))?;
+        }
         if self.records_without_reference > 0 {
             writeln!(
                 f,
@@ -73,6 +76,16 @@ impl fmt::Display for Report {
         }
         write!(f, "certificate: {}", self.certificate)
     }
+}
+
+/// What is to be known of records whose texts repeat others.
+pub(super) fn repeated(records: usize) -> String {
+    format!(
+        "{} records repeat the text of another word by word: that is right where it was asked so \
+         often; where the file only holds records twice, give each once, or more is claimed than \
+         is proven",
+        count(records)
+    )
 }
 
 /// What a tier's router skips, and what that loses.

@@ -15,6 +15,7 @@ mod killed;
 mod mirror;
 mod missed;
 mod model;
+mod odd_records;
 mod pull;
 mod recorder;
 mod records;
