@@ -2,23 +2,17 @@
 
 mod rules;
 
-use domain::{
-    CompletionTokens, Generation, Labels, Picodollars, Prompt, Task, TaskKind, TaskName, TierKind,
-    TierName,
-};
-use ledger::Counterfactual;
+use domain::{CompletionTokens, Generation, Labels, Task, TaskKind, TaskName, TierKind, TierName};
 use routing::cascade::{Cascade, Decision, Outcome, Rule, Rung, Step, replay};
 use routing::student::Student;
 use wire::chat::{Delivery, RequestedGeneration};
 
 pub(crate) use self::rules::{Proven, Rules};
-use crate::answer::{End, counterfactual};
 use crate::app::App;
 use crate::audit::Watch;
 use crate::certificate::{Extent, Standing};
 use crate::config::{Budget, Config, TaskConfig};
 use crate::learn::Learned;
-use crate::tier::remote::estimated_cost;
 
 /// The most tokens written where neither a task nor the client says.
 const DIRECT_COMPLETION_TOKENS: u64 = 1024;
@@ -165,28 +159,6 @@ impl ReadyTask {
         matches!(decide(self.rules.cascade_now(), &[]).step, Step::Ask { .. })
     }
 
-    /// What a request costs with the frontier alone.
-    pub(crate) fn counterfactual(
-        &self,
-        app: &App,
-        prompt: &Prompt,
-        end: &End,
-        cost: Picodollars,
-    ) -> Option<Counterfactual> {
-        let frontier = self.frontier.as_ref()?;
-        let answered_by_it = matches!(end, End::Accepted { tier, .. } if tier == frontier);
-        let answer_bytes = match end {
-            End::Accepted { completion, .. }
-            | End::Review {
-                suggestion: Some(completion),
-            } => completion.text().len(),
-            End::Review { suggestion: None } | End::Failed { .. } => self.answer_bytes_likely(),
-        };
-        counterfactual(answered_by_it.then_some(cost), || {
-            estimated_cost(app.tiers[frontier].price()?, prompt, answer_bytes)
-        })
-    }
-
     /// How many requests of this task can be in work at once without one being refused.
     pub(crate) fn queue_max(&self, app: &App) -> usize {
         let queues = self
@@ -195,17 +167,6 @@ impl ReadyTask {
             .iter()
             .filter_map(|tier| app.tiers.get(tier)?.queue_max());
         queues.min().unwrap_or(usize::MAX)
-    }
-
-    /// The length of an answer nobody gave: the longest label, or a short paragraph.
-    fn answer_bytes_likely(&self) -> usize {
-        const PARAGRAPH: usize = 400;
-        let longest = |labels: &domain::Labels| labels.iter().map(|label| label.name.len()).max();
-        self.task
-            .labels
-            .as_ref()
-            .and_then(longest)
-            .unwrap_or(PARAGRAPH)
     }
 }
 

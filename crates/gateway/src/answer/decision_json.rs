@@ -47,65 +47,70 @@ pub(super) fn encode(task: &ReadyTask, answered: &Answered) -> String {
     let decision = DecisionJson {
         version: 1,
         sensitivity,
-        steps: steps(task, answered),
+        steps: answered.decision_steps(task),
     };
     serde_json::to_string(&decision)
         .unwrap_or_else(|_| unreachable!("strings and finite numbers always encode"))
 }
 
-/// Every rung in order.
-pub(super) fn steps(task: &ReadyTask, answered: &Answered) -> Vec<StepJson> {
-    let mut elapsed = answered.elapsed_ms.iter().copied();
-    let rungs = answered.decision.rungs.iter();
-    rungs
-        .map(|rung| {
-            let name = |label: Option<usize>| Some(task.task.labels.as_ref()?.name(label?).into());
-            let mut step = StepJson {
-                tier: rung.tier.to_string(),
-                verdict: verdict(&rung.turn),
-                answer: None,
-                confidence: None,
-                threshold: None,
-                chance: None,
-                reason: None,
-                elapsed_ms: None,
-            };
-            if asked_verdict(&rung.turn).is_some() {
-                step.elapsed_ms = elapsed.next().map(|ms| (ms * 1e3).round() / 1e3);
-            }
-            if let Rule::Threshold(threshold) = rung.rule {
-                step.threshold = Some(threshold);
-            }
-            if let Turn::Accepted { label, .. } | Turn::Escalated { label, .. } = rung.turn {
-                step.threshold = rung.rule.threshold(label);
-            }
-            match &rung.turn {
-                Turn::Accepted { label, confidence } | Turn::Escalated { label, confidence } => {
-                    step.answer = name(*label);
-                    step.confidence = *confidence;
+impl Answered {
+    /// Each rung's decision as it is stored and shown, in order.
+    pub(crate) fn decision_steps(&self, task: &ReadyTask) -> Vec<StepJson> {
+        let mut elapsed = self.elapsed_ms.iter().copied();
+        let rungs = self.decision.rungs.iter();
+        rungs
+            .map(|rung| {
+                let name =
+                    |label: Option<usize>| Some(task.task.labels.as_ref()?.name(label?).into());
+                let mut step = StepJson {
+                    tier: rung.tier.to_string(),
+                    verdict: verdict(&rung.turn),
+                    answer: None,
+                    confidence: None,
+                    threshold: None,
+                    chance: None,
+                    reason: None,
+                    elapsed_ms: None,
+                };
+                if asked_verdict(&rung.turn).is_some() {
+                    step.elapsed_ms = elapsed.next().map(|ms| (ms * 1e3).round() / 1e3);
                 }
-                Turn::Failed { reason, .. } => step.reason = Some(reason.clone()),
-                Turn::Barred => {
-                    step.reason = Some(format!(
-                        "a {} text may not leave",
-                        answered.decision.sensitivity.as_str()
-                    ));
+                if let Rule::Threshold(threshold) = rung.rule {
+                    step.threshold = Some(threshold);
                 }
-                Turn::Unproven => {
-                    step.reason = Some("no threshold met the target on held-out records".into());
+                if let Turn::Accepted { label, .. } | Turn::Escalated { label, .. } = rung.turn {
+                    step.threshold = rung.rule.threshold(label);
                 }
-                Turn::Skipped { chance } => {
-                    let percent = chance * 100.0;
-                    step.chance = Some(*chance);
-                    step.reason = Some(format!(
-                        "the router gives its answer a chance of {percent:.1} % to be kept"
-                    ));
+                match &rung.turn {
+                    Turn::Accepted { label, confidence }
+                    | Turn::Escalated { label, confidence } => {
+                        step.answer = name(*label);
+                        step.confidence = *confidence;
+                    }
+                    Turn::Failed { reason, .. } => step.reason = Some(reason.clone()),
+                    Turn::Barred => {
+                        step.reason = Some(format!(
+                            "a {} text may not leave",
+                            self.decision.sensitivity.as_str()
+                        ));
+                    }
+                    Turn::Unproven => {
+                        step.reason =
+                            Some("no threshold met the target on held-out records".into());
+                    }
+                    Turn::Skipped { chance } => {
+                        let percent = chance * 100.0;
+                        step.chance = Some(*chance);
+                        step.reason = Some(format!(
+                            "the router gives its answer a chance of {percent:.1} % to be kept"
+                        ));
+                    }
+                    Turn::Handed | Turn::Due | Turn::NotReached => {}
                 }
-                Turn::Handed | Turn::Due | Turn::NotReached => {}
-            }
-            step
-        })
-        .collect()
+                step
+            })
+            .collect()
+    }
 }
 
 fn verdict(turn: &Turn) -> &'static str {

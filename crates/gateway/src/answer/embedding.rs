@@ -1,12 +1,12 @@
 //! A request for vectors of texts, from its texts to its recorded answer.
 
 use domain::{Completion, FinishReason, Usage};
-use ledger::{Basis, Counterfactual, LedgerError, RequestId};
+use ledger::{LedgerError, RequestId};
 use routing::cascade::Step;
 use wire::embedding::{EmbeddingRequest, Embeddings};
 
-use super::booking::{Booked, Books, record};
-use super::{Answered, End, Item, conclude, outcome_of};
+use super::booking::{Books, record};
+use super::{Answered, Item, outcome_of};
 use crate::app::App;
 use crate::clock;
 use crate::ready::{ReadyTask, decide};
@@ -53,38 +53,25 @@ pub(crate) async fn embed(
         };
         let came = app.tiers[tier].embed(question).await;
         let (in_the_books, kept) = parted(came);
-        decision = decide(cascade, &[outcome_of(&in_the_books, |_| None)]);
+        decision = decide(cascade, &[outcome_of(&in_the_books, None)]);
         asked.push((rung, in_the_books));
         vectors = kept;
     }
-    let elapsed_ms = asked.iter().map(|(_, it)| it.elapsed.as_secs_f64() * 1e3);
-    let elapsed_ms = elapsed_ms.collect();
-    let (end, evidence, bill) = conclude(&decision, asked);
-    let is_frontier = |tier| task.frontier.as_ref() == Some(tier);
-    let counterfactual = match &end {
-        End::Accepted { tier, .. } if is_frontier(tier) => Some(Counterfactual {
-            cost: bill.cost,
-            basis: Basis::Measured,
-        }),
-        _ => None,
-    };
-    let answered = Answered {
-        cost: bill.cost,
-        end,
-        decision,
-        evidence,
-        elapsed_ms,
-        counterfactual,
-        vectors,
-    };
-    let booked = Booked {
-        id: &texts.id,
+    let (mut answered, bill) = Answered::of(decision, asked);
+    answered.counterfactual = answered.measured(task);
+    answered.vectors = vectors;
+    let books = Books {
+        request: &texts.id,
+        at: clock::now(),
         // A token has at least a byte.
         prompt_bytes: texts.asked.tokens_max(),
-        item: texts.item.as_ref().map(|item| item.of_job(task, &answered)),
+        item: texts.item.as_ref(),
+        bill,
+        kept: None,
+        audit: None,
+        passed_on: None,
     };
-    let books = Books::of(bill, clock::now());
-    record(app, task, booked, (&answered, books)).await?;
+    record(app, task, &answered, books).await?;
     answered.count(app, task);
     Ok(answered)
 }
