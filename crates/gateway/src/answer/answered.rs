@@ -22,6 +22,8 @@ pub(crate) struct Answered {
     pub(crate) elapsed_ms: Vec<f64>,
     /// What was spent on it.
     pub(crate) cost: Picodollars,
+    /// Of that, what was spent on the accepted answer's tier.
+    pub(super) accepted_cost: Picodollars,
     /// What the frontier alone would have cost, where the task has one.
     pub(crate) counterfactual: Option<Counterfactual>,
     /// The vectors, where vectors were asked for; the accepted answer has no text then.
@@ -52,9 +54,13 @@ impl Answered {
     pub(super) fn of(decision: Decision, asked: Vec<(usize, Asked)>) -> (Self, Bill) {
         let elapsed_ms = asked.iter().map(|(_, it)| it.elapsed.as_secs_f64() * 1e3);
         let elapsed_ms = elapsed_ms.collect();
+        let mut accepted = asked.iter();
+        let accepted = accepted.find(|(rung, _)| decision.step == Step::Accept { rung: *rung });
+        let accepted_cost = accepted.map_or(Picodollars::ZERO, |(_, it)| it.bill.cost);
         let (end, evidence, bill) = conclude(&decision, asked);
         let answered = Self {
             cost: bill.cost,
+            accepted_cost,
             end,
             decision,
             evidence,

@@ -1,5 +1,5 @@
-//! What the frontier alone would have cost: what it did cost where it answered and nothing else
-//! was paid, otherwise an estimate.
+//! What the frontier alone would have cost: what it did cost where it answered, otherwise an
+//! estimate.
 
 use domain::{Labels, Prompt};
 use ledger::{Basis, Counterfactual};
@@ -35,7 +35,7 @@ impl Answered {
         let is_frontier = |tier| task.frontier.as_ref() == Some(tier);
         match &self.end {
             End::Accepted { tier, .. } if is_frontier(tier) => Some(Counterfactual {
-                cost: self.cost,
+                cost: self.accepted_cost,
                 basis: Basis::Measured,
             }),
             _ => None,

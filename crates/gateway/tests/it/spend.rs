@@ -1,6 +1,9 @@
 //! `tiergate ledger`.
 
-use crate::workplace::{LLAMA, Workplace, config, matters};
+use domain::Picodollars;
+
+use crate::vendor::{Manner, Vendor};
+use crate::workplace::{LLAMA, Workplace, config, good, matters};
 
 #[test]
 fn a_ledger_is_shown_by_day_and_told_when_it_is_not_there() {
@@ -61,4 +64,28 @@ fn a_file_that_is_no_ledger_is_refused() {
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert!(ran.err.contains("ledger.sqlite"), "{ran:?}");
     }
+}
+
+#[test]
+fn what_others_billed_before_the_frontier_is_no_cost_of_the_frontier_alone() {
+    let place = Workplace::new();
+    let vendor = Vendor::start(&place, &Manner::default());
+    let pool = format!(
+        "[tiers.pool]\nkind = \"pool\"\nurl = \"http://{}/v1\"\nmodel = \"standin-1\"\n\
+         price = \"standin\"\n{}",
+        vendor.address(),
+        vendor.config()
+    );
+    // The pool brings no evidence, so that each of its answers is passed on.
+    let task = "sensitivity = \"public\"\nthreshold = 0.5";
+    place.write("tiergate.toml", config(&["pool", "frontier"], &pool, task));
+    place.write("in.jsonl", matters(3));
+    good(place.run(&["run", "classify", "in.jsonl", "-o", "out.jsonl"]));
+    let (billed, answers) = vendor.close();
+    assert_eq!(answers, 6);
+    let compared = place.ledger()["tasks"][0]["all_frontier"].take();
+    let usd = |field: &str| Picodollars::from_usd(compared[field].as_str().unwrap()).unwrap();
+    assert_eq!(usd("cost_usd"), billed);
+    assert_eq!(usd("instead_usd").plus(usd("instead_usd")).unwrap(), billed);
+    assert_eq!(compared["estimated"], 0);
 }

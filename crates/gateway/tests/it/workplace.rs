@@ -152,13 +152,7 @@ fn unpacked(name: &str) -> Vec<Value> {
 
 /// The first `count` documents as JSON lines with `id`, `text` and `gold`, the matter.
 pub(crate) fn matters(count: usize) -> String {
-    let line = |document: &Value| {
-        let line = serde_json::json!({
-            "id": document["id"], "text": document["text"], "gold": document["classify"],
-        });
-        format!("{line}\n")
-    };
-    documents()[..count].iter().map(line).collect()
+    lines(&documents()[..count])
 }
 
 /// A config with the task `classify` of the demo, for these tiers in order.
