@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use domain::{TierKind, TierName};
+use domain::TierName;
 use routing::certificate::{Provenance, Risk};
 use routing::student::Student;
 use sha2::{Digest as _, Sha256};
@@ -185,9 +185,4 @@ fn reference_now(config: &Config, reference: &Reference) -> String {
             None => format!("tier {name}: gone"),
         },
     }
-}
-
-/// Whether a tier can be a reference: it answers labels, and is no student of the same records.
-pub(crate) fn may_be_reference(kind: TierKind) -> bool {
-    matches!(kind, TierKind::Local | TierKind::Pool | TierKind::Frontier)
 }
