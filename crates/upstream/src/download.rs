@@ -1,12 +1,14 @@
 //! Files fetched whole or from a place on, for a caller who keeps what has come.
 
-use std::fmt;
+mod error;
+mod headers;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG,
-    HeaderName, IF_RANGE, LOCATION, RANGE, USER_AGENT,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, IF_RANGE, LOCATION, RANGE,
+    USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -14,111 +16,13 @@ use hyper::body::Incoming;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
 
+pub use self::error::{DownloadError, Stop};
+use self::headers::{LINKED_SIZE, content_range, linked_sha256, number, strong_etag};
 use crate::address::Address;
 use crate::egress::{Egress, HttpClient};
-use crate::error::Unreached;
 
 /// How often a server may send on to another.
 const REDIRECTS_MAX: usize = 10;
-/// Where Hugging Face says what a file is before it sends on to where it lies.
-const LINKED_ETAG: HeaderName = HeaderName::from_static("x-linked-etag");
-const LINKED_SIZE: HeaderName = HeaderName::from_static("x-linked-size");
-
-/// Why a file did not come, or no more of it. No message holds more of an address than its host,
-/// because addresses that servers send on to have keys in them.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DownloadError {
-    /// The token can't be sent.
-    #[error("the token has a character that no token has, often a space or line break at its end")]
-    Token,
-    /// No connection came about.
-    #[error("{host} can't be reached: {cause}")]
-    Unreachable {
-        /// The server.
-        host: String,
-        /// Why not.
-        cause: Unreached,
-    },
-    /// The server refuses, or is too busy.
-    #[error("{host} answered with status {status}")]
-    Status {
-        /// The server.
-        host: String,
-        /// The HTTP status.
-        status: u16,
-    },
-    /// A redirect that is not followed.
-    #[error("{host} sends on to another address, {fault}")]
-    Redirect {
-        /// The server.
-        host: String,
-        /// What is wrong with it.
-        fault: String,
-    },
-    /// The file is another than the one of which a part was fetched before.
-    #[error("the file at {host} has changed since a part of it was fetched")]
-    Changed {
-        /// The server.
-        host: String,
-    },
-    /// The answer contradicts itself or the question.
-    #[error("the answer of {host} is wrong: {fault}")]
-    Wrong {
-        /// The server.
-        host: String,
-        /// What is wrong with it.
-        fault: String,
-    },
-    /// The file stopped coming before its end.
-    #[error("{host} {cause}")]
-    Broken {
-        /// The server.
-        host: String,
-        /// How.
-        cause: Stop,
-    },
-}
-
-/// How a file stopped coming.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// The connection ended.
-    Cut,
-    /// Nothing came for this long.
-    Stalled(Duration),
-}
-
-impl fmt::Display for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cut => f.write_str("cut the connection before the file's end"),
-            Self::Stalled(limit) => write!(f, "sent nothing for {limit:?}"),
-        }
-    }
-}
-
-impl DownloadError {
-    /// Whether the same may succeed a little later.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } | Self::Broken { .. } => true,
-            Self::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
-            Self::Token | Self::Redirect { .. } | Self::Changed { .. } | Self::Wrong { .. } => {
-                false
-            }
-        }
-    }
-
-    /// The status that the server refused with.
-    #[must_use]
-    pub fn status(&self) -> Option<u16> {
-        match self {
-            Self::Status { status, .. } => Some(*status),
-            _ => None,
-        }
-    }
-}
 
 /// How files are fetched.
 #[derive(Clone, Debug)]
@@ -422,39 +326,4 @@ impl Download {
 
 fn broken(host: String, cause: Stop) -> DownloadError {
     DownloadError::Broken { host, cause }
-}
-
-fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
-}
-
-fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
-    text(headers, name)?.parse().ok()
-}
-
-/// The mark of a version whose bytes are all the same. A weak one (`W/"…"`) is none.
-fn strong_etag(headers: &HeaderMap) -> Option<String> {
-    let etag = text(headers, &ETAG)?;
-    (etag.starts_with('"') && etag.ends_with('"') && etag.len() > 2).then(|| etag.to_owned())
-}
-
-fn linked_sha256(headers: &HeaderMap) -> Option<String> {
-    let digits = text(headers, &LINKED_ETAG)?.trim_matches('"');
-    let right = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    right.then(|| digits.to_ascii_lowercase())
-}
-
-/// Where a part begins, and the size of the whole: `bytes 100-199/200`.
-fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
-    let range = text(headers, &CONTENT_RANGE)?.strip_prefix("bytes ")?;
-    let (places, size) = range.split_once('/')?;
-    let (start, end) = places.split_once('-')?;
-    let (start, end): (u64, u64) = (start.parse().ok()?, end.parse().ok()?);
-    let size = match size {
-        "*" => None,
-        size => Some(size.parse().ok()?),
-    };
-    // A part that stops short of the end would look whole.
-    let to_the_end = size.is_none_or(|size: u64| end.checked_add(1) == Some(size));
-    (start <= end && to_the_end).then_some((start, size))
 }
