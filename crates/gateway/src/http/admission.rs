@@ -117,45 +117,33 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .then(|| key.trim_matches(' '))
 }
 
-/// Lets in who presents a key, or where there are none who calls this machine by its own name.
+/// Lets in who presents a key, or where there are none who calls this machine by its own name, and
+/// hands the application to the route.
 ///
 /// # Errors
-/// 401 or 403 otherwise.
-pub(super) async fn key(
+/// 401 or 403 for strangers, who learn nothing, not even what the server is busy with; while it is
+/// not ready, what it is busy with.
+pub(super) async fn known(
     State(server): State<Arc<Server>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, HttpError> {
-    let key = google::query(&request, "key").filter(|_| Vendor::of(&request) == Vendor::Google);
-    let owner = server.keys.let_in(request.headers(), key)?;
-    request.extensions_mut().insert(Tenant::of_owner(&owner.0));
-    request.extensions_mut().insert(owner);
+    introduce(&server, &mut request)?;
     Ok(next.run(request).await)
 }
 
-/// Hands the application to a route.
+/// As [`known`], and takes a [`Place`] for a request that will be worked on: last, so that no other
+/// takes one, and before the body is read, so that the places bound the memory of all bodies
+/// together.
 ///
 /// # Errors
-/// While it is not ready: what it is busy with.
-pub(super) async fn ready(
+/// As [`known`]; 429 when no place is free, for nobody waits for one.
+pub(super) async fn at_work(
     State(server): State<Arc<Server>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, HttpError> {
-    let app = Arc::clone(server.app()?);
-    request.extensions_mut().insert(app);
-    Ok(next.run(request).await)
-}
-
-/// Takes a [`Place`] for the request.
-///
-/// # Errors
-/// 429 when none is free; nobody waits for one.
-pub(super) async fn place(
-    State(server): State<Arc<Server>>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, HttpError> {
+    introduce(&server, &mut request)?;
     let Ok(permit) = Arc::clone(&server.places).try_acquire_owned() else {
         return Err(HttpError::no_place());
     };
@@ -163,6 +151,18 @@ pub(super) async fn place(
         _permit: Arc::new(permit),
     });
     Ok(next.run(request).await)
+}
+
+/// Tells the route who asks and what there is to answer with.
+fn introduce(server: &Server, request: &mut Request) -> Result<(), HttpError> {
+    let key = google::query(request, "key").filter(|_| Vendor::of(request) == Vendor::Google);
+    let owner = server.keys.let_in(request.headers(), key)?;
+    let app = Arc::clone(server.app()?);
+    let extensions = request.extensions_mut();
+    extensions.insert(Tenant::of_owner(&owner.0));
+    extensions.insert(owner);
+    extensions.insert(app);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -35,11 +35,8 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
         // Google's clients speak of either version.
         .route("/v1beta/models/{id}", post(google::ask))
         .route("/v1/models/{id}", post(google::ask))
-        // A place is taken last, so that only a request that will be worked on takes one, and
-        // before the body is read, so that the places bound the memory of all bodies together.
-        .route_layer(from_fn_with_state(layer(server), admission::place));
-    let keyed = Router::new()
-        .merge(answering)
+        .route_layer(from_fn_with_state(layer(server), admission::at_work));
+    let keeping = Router::new()
         .route(
             "/v1/responses/{id}",
             get(responses::one).delete(responses::delete),
@@ -61,12 +58,10 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
         .route("/v1beta/models", get(models::list))
         .route("/v1beta/models/{id}", get(models::one))
         .route("/metrics", get(probes::metrics))
-        // Who is not ready can't work; a request then takes no place.
-        .route_layer(from_fn_with_state(layer(server), admission::ready))
-        // A stranger learns nothing, not even what the server is busy with, and takes no place.
-        .route_layer(from_fn_with_state(layer(server), admission::key));
+        .route_layer(from_fn_with_state(layer(server), admission::known));
     Router::new()
-        .merge(keyed)
+        .merge(answering)
+        .merge(keeping)
         // What probes the server has no key, and must get an answer when every place is taken.
         .route("/healthz", get(probes::alive))
         .route("/readyz", get(probes::ready))
