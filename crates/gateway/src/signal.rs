@@ -1,4 +1,8 @@
 //! The signals that ask the program to stop.
+//!
+//! A terminal sends them to every process in its foreground, a service manager to every one of the
+//! service: to the program, which finishes what is in work, and to the engine's processes, by which
+//! it does so.
 
 use std::io;
 
@@ -33,4 +37,17 @@ impl Stopping {
             _ = self.terminate.recv() => {}
         }
     }
+}
+
+/// Has this process take no notice of them, from now on until it ends: another one tells it when to.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn leave_to_parent() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let _entered = runtime.enter();
+    // A signal that was once listened to doesn't end the process any more, even when nobody listens.
+    Stopping::listen().map(drop)
 }

@@ -54,14 +54,19 @@ const RULES: &[Rule] = &[
     ),
     rule(Statuses::Of(&[408, 409, 429]), &[], Meaning::Busy),
     rule(
-        Statuses::Of(&[501, 505]),
+        Statuses::Of(&[404, 405, 410, 501, 505]),
         &[],
-        Meaning::Refused(Refusal::Request),
+        Meaning::Refused(Refusal::Address),
+    ),
+    // A redirect is not followed: it could lead the key and the prompt to a host that nobody allowed.
+    rule(
+        Statuses::Between(300, 399),
+        &[],
+        Meaning::Refused(Refusal::Address),
     ),
     // 529 is Anthropic's overload, 520 to 527 a relay's words for an origin in trouble.
     rule(Statuses::Between(500, 599), &[], Meaning::Busy),
-    // What remains is 3xx and 4xx. A redirect is not followed: it could lead the key and the
-    // prompt to a host that nobody allowed.
+    // What remains is 4xx.
     rule(Statuses::Any, &[], Meaning::Refused(Refusal::Request)),
 ];
 
@@ -180,15 +185,16 @@ mod tests {
 
     #[test]
     fn each_answer_means_what_the_vendors_rules_say() {
-        use Refusal::{Credentials, Request, Spend};
+        use Refusal::{Address, Credentials, Request, Spend};
         let cases = [
             (400, "", Meaning::Refused(Request)),
             (401, "invalid_api_key", Meaning::Refused(Credentials)),
             (402, "", Meaning::Refused(Spend)),
             (403, "", Meaning::Refused(Credentials)),
             (403, "billing_not_active", Meaning::Refused(Spend)),
-            (404, "model_not_found", Meaning::Refused(Request)),
-            (307, "", Meaning::Refused(Request)),
+            (404, "model_not_found", Meaning::Refused(Address)),
+            (307, "", Meaning::Refused(Address)),
+            (405, "", Meaning::Refused(Address)),
             (408, "", Meaning::Busy),
             (409, "", Meaning::Busy),
             (413, "", Meaning::Refused(Request)),
@@ -197,7 +203,7 @@ mod tests {
             (429, "insufficient_quota", Meaning::Refused(Spend)),
             (429, "enforced_spend_limit_reached", Meaning::Refused(Spend)),
             (500, "", Meaning::Busy),
-            (501, "", Meaning::Refused(Request)),
+            (501, "", Meaning::Refused(Address)),
             (502, "", Meaning::Busy),
             (503, "", Meaning::Busy),
             (504, "", Meaning::Busy),

@@ -48,7 +48,7 @@ pub enum UpstreamError {
         output: Output,
     },
     /// The last attempts failed, so that none is made for a while.
-    #[error("{host} failed several times in a row and is left alone for another {wait:?}")]
+    #[error("{host} failed several times and is left alone for another {} s", wait.as_secs_f64().ceil())]
     Resting {
         /// The server.
         host: String,
@@ -72,8 +72,10 @@ pub struct VendorAnswer {
 /// Why a vendor refuses a request for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// Something in the request or the address.
+    /// Something in the request.
     Request,
+    /// There is no such address or model, or it is not asked in this way.
+    Address,
     /// The key.
     Credentials,
     /// The account has no money left, or a limit that a person has set.
@@ -203,7 +205,9 @@ impl UpstreamError {
     pub fn side(&self) -> Side {
         match self {
             Self::Refused { reason, .. } => match reason {
-                Refusal::Request | Refusal::Credentials | Refusal::Spend => Side::Us,
+                Refusal::Request | Refusal::Address | Refusal::Credentials | Refusal::Spend => {
+                    Side::Us
+                }
                 Refusal::Final => Side::Vendor,
             },
             Self::Busy { answer, .. } if answer.status == 429 => Side::Us,
@@ -254,7 +258,8 @@ impl fmt::Display for VendorAnswer {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Request => "check the tier's url, its model and the request's fields",
+            Self::Request => "check the request's fields, and what the tier's model takes",
+            Self::Address => "check the tier's url, protocol and model",
             Self::Credentials => "check the tier's key and what the account may use",
             Self::Spend => "the account's money or spending limit is used up; raise it there",
             Self::Final => "the vendor says that trying again is of no use",

@@ -23,6 +23,7 @@ use super::protocol::{
     About, Asked, CallsAtOnce, FromWorker, Message as _, Source, Start, ToWorker,
 };
 use super::sandbox;
+use crate::signal;
 use crate::tier::local::STARTER;
 
 /// `tiergate engine-worker`.
@@ -30,6 +31,7 @@ use crate::tier::local::STARTER;
 /// # Errors
 /// When it was not started by the program, or loses its socket while it starts.
 pub(crate) fn command() -> anyhow::Result<ExitCode> {
+    signal::leave_to_parent()?;
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let mut from = BufReader::new(File::from(socket.try_clone()?));
     let mut to = BufWriter::new(File::from(socket));

@@ -328,13 +328,7 @@ impl HttpError {
                 "insufficient_quota",
                 Retry::Never,
             ),
-            Fault::Busy => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                SERVER,
-                "tier_busy",
-                Retry::AfterSeconds(SOON_S),
-            ),
-            Fault::Full { wait_s } => (
+            Fault::Busy { wait_s } => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 SERVER,
                 "tier_busy",

@@ -287,7 +287,7 @@ fn full(wait_ms: u64) -> TierFailure {
              queue_max"
         ),
         retryable: true,
-        fault: Fault::Full { wait_s },
+        fault: Fault::Busy { wait_s },
     }
 }
 

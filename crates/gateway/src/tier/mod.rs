@@ -217,10 +217,8 @@ pub(crate) enum Fault {
     Request,
     /// A budget is spent.
     Budget,
-    /// There is no room now.
-    Busy,
-    /// The queue is full; so many seconds, as far as one can say, until there is room.
-    Full {
+    /// There is no room now; so many seconds, as far as one can say, until there is.
+    Busy {
         /// At least 1.
         wait_s: u64,
     },
@@ -234,7 +232,7 @@ impl TierFailure {
         Self {
             reason: reason.to_owned(),
             retryable: true,
-            fault: Fault::Busy,
+            fault: Fault::Busy { wait_s: 1 },
         }
     }
 }

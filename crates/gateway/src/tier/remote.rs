@@ -3,7 +3,7 @@
 mod embedding;
 mod errand;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use domain::{
     Completion, CompletionTokens, Picodollars, Price, Prompt, PromptTokens, Protocol, TierKind,
@@ -302,7 +302,9 @@ fn failure(error: &UpstreamError) -> TierFailure {
             reason: Refusal::Request,
             ..
         } => Fault::Request,
-        UpstreamError::Busy { .. } | UpstreamError::Resting { .. } => Fault::Busy,
+        UpstreamError::Busy { .. } | UpstreamError::Resting { .. } => Fault::Busy {
+            wait_s: whole_seconds(error.retry_after()),
+        },
         _ => Fault::Tier,
     };
     TierFailure {
@@ -310,6 +312,11 @@ fn failure(error: &UpstreamError) -> TierFailure {
         retryable: error.may_pass(),
         fault,
     }
+}
+
+/// So many seconds that the wait is over, 1 at least.
+fn whole_seconds(wait: Option<Duration>) -> u64 {
+    wait.map_or(1, |wait| wait.as_secs_f64().ceil().max(1.0) as u64)
 }
 
 fn not_held(error: LedgerError) -> TierFailure {

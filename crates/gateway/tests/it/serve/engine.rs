@@ -82,6 +82,30 @@ fn an_engine_that_does_not_come_up_again_is_told_of() {
 }
 
 #[test]
+fn a_stop_that_every_process_is_told_of_lets_requests_in_work_finish() {
+    let place = Workplace::new();
+    let server = Server::start(&place, &with(&["llama"], "", ""));
+    let answer = ask(&server).content();
+    let engine = server.engine().unwrap();
+    signal(engine, "-STOP");
+    let mut connection = server.connect();
+    let request = chat(&asks("task:classify", &document(0).0).to_string(), "");
+    connection.write_all(request.as_bytes()).unwrap();
+    until("the request is in work", || {
+        server.metric("tiergate_requests_in_flight ") == 1
+    });
+    // As a terminal and a service manager do it.
+    signal(engine, "-INT");
+    signal(engine, "-TERM");
+    server.signal("-TERM");
+    signal(engine, "-CONT");
+    assert_eq!(Response::read(connection).content(), answer);
+    let (code, log) = server.ended();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!lives(engine));
+}
+
+#[test]
 fn the_engine_goes_with_the_server() {
     let place = Workplace::new();
     let stopped = Server::start(&place, &with(&["llama"], "", ""));

@@ -123,8 +123,8 @@ impl Surface {
 }
 
 /// A server with a tier or task for each way to fail, and the keys that it takes.
-fn config(vendor: &Vendor, refuser: &Recorder) -> String {
-    let address = refuser.address();
+fn config(vendor: &Vendor, [refuser, strange]: [&Recorder; 2]) -> String {
+    let (address, elsewhere) = (refuser.address(), strange.address());
     let server = "[server]\ndirect_sensitivity = \"public\"\nkeys = [\"env:TIERGATE_KEY\"]\n\
                   body_bytes_max = 2048\n";
     let config = vendor.config();
@@ -133,6 +133,7 @@ fn config(vendor: &Vendor, refuser: &Recorder) -> String {
         "{server}{config}\n\
          [tiers.dead]\nkind = \"pool\"\nurl = \"http://{dead}/v1\"\nmodel = \"m\"\nattempts_max = 1\n\
          [tiers.refuses]\nkind = \"pool\"\nurl = \"http://{address}/v1\"\nmodel = \"m\"\n\
+         [tiers.gone]\nkind = \"pool\"\nurl = \"http://{elsewhere}/v1\"\nmodel = \"m\"\n\
          [tiers.reviewers]\nkind = \"person\"\n\
          [tasks.poor]\nkind = \"chat\"\ntiers = [\"frontier\"]\nsensitivity = \"public\"\n\
          budget = {{ usd = \"0.000000001\", per = \"day\" }}\n\
@@ -145,13 +146,15 @@ fn config(vendor: &Vendor, refuser: &Recorder) -> String {
 fn each_class_of_failure_has_its_status_and_the_protocols_form() {
     let place = Workplace::new();
     let busy = Manner {
-        faults: &["status:429;retry-after=1 every 1"],
+        faults: &["status:429;retry-after=3600 every 1"],
         ..Manner::default()
     };
     let vendor = Vendor::start(&place, &busy);
     let refusal = json!({"error": {"message": "no", "type": "invalid_request_error"}});
     let refuser = Recorder::refusing("400 Bad Request", refusal.to_string());
-    let server = Server::start(&place, &with(&["llama"], &config(&vendor, &refuser), ""));
+    let strange = Recorder::refusing("404 Not Found", refusal.to_string());
+    let config = config(&vendor, [&refuser, &strange]);
+    let server = Server::start(&place, &with(&["llama"], &config, ""));
     let key = "authorization: Bearer sk-right-3141\r\n";
     for surface in surfaces() {
         let ask = |model: &str, text: &str, headers: &str| {
@@ -166,8 +169,10 @@ fn each_class_of_failure_has_its_status_and_the_protocols_form() {
         check(ask("gpt-9", "x", key), 404, "no such model");
         check(ask("tier:refuses", "x", key), 400, "a vendor's refusal");
         check(ask("tier:dead", "x", key), 503, "a vendor that is down");
+        check(ask("tier:gone", "x", key), 502, "a model that is not there");
         let busy = check(ask("tier:frontier", "x", key), 503, "a busy vendor");
-        assert!(busy.header("retry-after").is_some(), "{}", surface.name);
+        let wait: u64 = busy.header("retry-after").unwrap().parse().unwrap();
+        assert!((3500..=3600).contains(&wait), "{}: {wait}", surface.name);
         let poor = check(ask("task:poor", "x", key), 429, "a spent budget");
         assert_eq!(
             poor.header("x-should-retry"),
