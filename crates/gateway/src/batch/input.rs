@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::file::open_plain;
 use self::file::{
-    Format, ROW_BYTES_MAX, checked_text, decoded, format_of, open_plain, read_error, read_line,
-    read_text, text_files_below, too_long,
+    Format, ROW_BYTES_MAX, checked_text, decoded, format_of, read_error, read_line, read_text,
+    text_files_below, too_long,
 };
 use crate::config::{RecordsSource, TaskConfig};
 

@@ -1,18 +1,21 @@
 //! Records to evaluate on: what was asked, the right answer, and what models made of it.
 //!
-//! One JSON object on each line, plain or gzip. `id` is required (a text or a number). `text` is what was asked, `gold`
-//! the right answer (a text or a number), `subject` a topic, and `models` maps a model's name to
-//! what it answered: `answer`, `correct`, `confidence` (any number; a higher one is surer),
-//! `logits` of the labels, `cost_usd`. Other keys are passed over, null is absent.
+//! One JSON object on each line, plain or gzip. `id` is required (a text or a number). `text` is
+//! what was asked, `gold` the right answer (a text or a number), `subject` a topic, and `models`
+//! maps a model's name to what it answered: `answer`, `correct`, `confidence` (any number; a
+//! higher one is surer), `logits` of the labels, `cost_usd`. Other keys are passed over, null is
+//! absent.
 
-use std::borrow::Cow;
+mod line;
+
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek};
+use std::io::{BufRead, Read as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use serde::Deserialize;
+
+use self::line::parse;
+use crate::batch::input::open_plain;
 
 /// Longest line, in bytes: a longer one is no record but a broken file.
 const LINE_BYTES_MAX: u64 = 16 << 20;
@@ -49,57 +52,6 @@ pub(crate) struct ModelAnswer {
     pub(crate) cost_usd: Option<f64>,
 }
 
-#[derive(Deserialize)]
-struct Line {
-    id: Answer,
-    text: Option<String>,
-    gold: Option<Answer>,
-    subject: Option<String>,
-    #[serde(default)]
-    models: BTreeMap<String, RawAnswer>,
-}
-
-#[derive(Deserialize)]
-struct RawAnswer {
-    answer: Option<Answer>,
-    #[serde(default, deserialize_with = "truth")]
-    correct: Option<bool>,
-    confidence: Option<f64>,
-    logits: Option<Vec<f64>>,
-    cost_usd: Option<f64>,
-}
-
-/// Some sources write 1 and 0 for true and false.
-fn truth<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<bool>, D::Error> {
-    match Option::<Answer>::deserialize(source)? {
-        None => Ok(None),
-        Some(Answer::Truth(truth)) => Ok(Some(truth)),
-        Some(Answer::Integer(number @ (0 | 1))) => Ok(Some(number == 1)),
-        Some(_) => Err(serde::de::Error::custom("it is true, false, 1, 0 or null")),
-    }
-}
-
-/// An answer is a text or the number of a label.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "an answer is a text, a number or true or false")]
-enum Answer {
-    Text(String),
-    Integer(i64),
-    Number(f64),
-    Truth(bool),
-}
-
-impl Answer {
-    fn into_text(self) -> String {
-        match self {
-            Self::Text(text) => text,
-            Self::Integer(number) => number.to_string(),
-            Self::Number(number) => number.to_string(),
-            Self::Truth(truth) => truth.to_string(),
-        }
-    }
-}
-
 /// The records of a file, at least one, in its order.
 ///
 /// # Errors
@@ -107,7 +59,7 @@ impl Answer {
 /// what to do.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<EvalRecord>> {
     let file = path.display();
-    let mut lines = open(path).with_context(|| format!("{file}: can't be read"))?;
+    let mut lines = open_plain(path).with_context(|| format!("{file}: can't be read"))?;
     let (mut records, mut ids) = (Vec::new(), HashSet::new());
     for number in 1.. {
         let place = format!("{file}:{number}");
@@ -160,20 +112,6 @@ pub(crate) fn with<T>(
     }
 }
 
-fn open(path: &Path) -> std::io::Result<Box<dyn BufRead>> {
-    const GZIP: [u8; 2] = [0x1f, 0x8b];
-    let mut file = File::open(path)?;
-    let mut magic = Vec::new();
-    file.by_ref().take(2).read_to_end(&mut magic)?;
-    file.rewind()?;
-    let file = BufReader::new(file);
-    Ok(if magic == GZIP {
-        Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(file)))
-    } else {
-        Box::new(file)
-    })
-}
-
 fn next_line(lines: &mut dyn BufRead) -> anyhow::Result<Option<String>> {
     let mut line = String::new();
     lines.take(LINE_BYTES_MAX).read_line(&mut line)?;
@@ -181,68 +119,6 @@ fn next_line(lines: &mut dyn BufRead) -> anyhow::Result<Option<String>> {
         bail!("the line is longer than {LINE_BYTES_MAX} bytes");
     }
     Ok((!line.is_empty()).then_some(line))
-}
-
-fn parse(line: &str, place: &str) -> anyhow::Result<EvalRecord> {
-    // Some programs begin a file with a mark of its byte order.
-    let line = &with_null_for_nan(line.trim_start_matches('\u{feff}'));
-    let mut json = serde_json::Deserializer::from_str(line);
-    let raw: Line = serde_path_to_error::deserialize(&mut json).map_err(|fault| {
-        let path = fault.path().to_string();
-        anyhow::anyhow!(
-            "{place}: {path}: {}; a record is one JSON object such as \
-             {{\"id\": \"7\", \"text\": \"gold falls\", \"gold\": \"down\"}}",
-            fault.inner()
-        )
-    })?;
-    json.end().map_err(|_| {
-        anyhow::anyhow!("{place}: text after the record; put each record on a line of its own")
-    })?;
-    let answer = |(name, raw): (String, RawAnswer)| {
-        let answer = ModelAnswer {
-            answer: raw.answer.map(Answer::into_text),
-            correct: raw.correct,
-            confidence: raw.confidence,
-            logits: raw.logits,
-            cost_usd: raw.cost_usd,
-        };
-        (name, answer)
-    };
-    Ok(EvalRecord {
-        id: raw.id.into_text(),
-        place: place.to_owned(),
-        text: raw.text,
-        gold: raw.gold.map(Answer::into_text),
-        subject: raw.subject,
-        models: raw.models.into_iter().map(answer).collect(),
-    })
-}
-
-/// Python writes numbers that are none as `NaN`, `Infinity` and `-Infinity`, which JSON doesn't
-/// have; outside of texts they are read as null, that is as absent.
-fn with_null_for_nan(line: &str) -> Cow<'_, str> {
-    if !line.contains("NaN") && !line.contains("Infinity") {
-        return Cow::Borrowed(line);
-    }
-    let (mut clean, mut in_text, mut rest) = (String::with_capacity(line.len()), false, line);
-    while let Some(first) = rest.chars().next() {
-        let number = ["NaN", "-Infinity", "Infinity"]
-            .into_iter()
-            .find(|word| rest.starts_with(word));
-        let taken = match (in_text, first, number) {
-            (false, _, Some(word)) => {
-                clean.push_str("null");
-                rest = &rest[word.len()..];
-                continue;
-            }
-            (true, '\\', _) => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
-            _ => first.len_utf8(),
-        };
-        in_text ^= first == '"';
-        clean.push_str(&rest[..taken]);
-        rest = &rest[taken..];
-    }
-    Cow::Owned(clean)
 }
 
 impl EvalRecord {

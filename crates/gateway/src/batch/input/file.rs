@@ -64,7 +64,7 @@ pub(super) fn text_files_below(
 
 /// The file's bytes, unpacked where they begin like gzip, whatever the name says, and without the
 /// mark of UTF-8 that some programs write at the beginning.
-pub(super) fn open_plain(path: &Path) -> io::Result<Box<dyn BufRead>> {
+pub(crate) fn open_plain(path: &Path) -> io::Result<Box<dyn BufRead>> {
     let mut packed = BufReader::with_capacity(1 << 16, File::open(path)?);
     let mut plain: Box<dyn BufRead> = if packed.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
         let unpacking = MultiGzDecoder::new(packed);
