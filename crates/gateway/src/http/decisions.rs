@@ -43,6 +43,7 @@ pub(super) async fn decide(call: Call, request: Request) -> Result<Response, Htt
     drop(body);
     let (app, id) = (&*call.app, &call.exchange.id);
     let (tier, queue_max) = engine(app, &asked.model)?;
+    call.exchange.began(&format!("tier.{tier}"));
     let questions = asked.questions.iter().enumerate();
     let answers: Vec<_> = questions
         .map(|(index, question)| {
@@ -100,7 +101,6 @@ fn sum(left: Usage, right: Usage) -> Usage {
 
 fn facts(tier: &TierName, usage: Usage) -> Facts {
     Facts {
-        task: format!("tier.{tier}"),
         outcome: "answered",
         reason: None,
         tier: Some(tier.clone()),

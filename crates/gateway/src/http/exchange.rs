@@ -28,6 +28,7 @@ const NO_ROUTE: &str = "none";
 #[derive(Debug, Clone)]
 pub(super) struct Exchange {
     pub(super) id: RequestId,
+    task: Arc<OnceLock<String>>,
     facts: Arc<OnceLock<Facts>>,
     cause: Arc<OnceLock<Cause>>,
 }
@@ -37,9 +38,15 @@ impl Exchange {
     pub(super) fn new() -> Self {
         Self {
             id: RequestId(Uuid::now_v7().to_string()),
+            task: Arc::default(),
             facts: Arc::default(),
             cause: Arc::default(),
         }
+    }
+
+    /// Notes that a task works on it; the first note stands.
+    pub(super) fn began(&self, task: &str) {
+        let _first = self.task.set(task.to_owned());
     }
 
     /// Notes how it ended; the first note stands.
@@ -76,6 +83,7 @@ pub(super) async fn layer(
         route: route.map_or(NO_ROUTE, MatchedPath::as_str).to_owned(),
         start: Instant::now(),
         status: None,
+        is_whole: false,
     };
     let vendor = Vendor::of(&request);
     request.extensions_mut().insert(vendor);
@@ -83,7 +91,7 @@ pub(super) async fn layer(
     let response = vendor.dress(next.run(request).await, &exchange.id.0);
     line.status = Some(response.status().as_u16());
     exchange.broke(response.extensions().get::<Cause>());
-    response.map(|body| Body::new(LoggedBody { body, _line: line }))
+    response.map(|body| Body::new(LoggedBody { body, line }))
 }
 
 /// A line of the log, written when it is dropped.
@@ -96,12 +104,24 @@ struct Line {
     start: Instant,
     /// `None` when the client went away before there was one.
     status: Option<u16>,
+    /// Whether the response was handed over to its end.
+    is_whole: bool,
 }
 
 impl Line {
     /// Probes come every few seconds and say nothing new.
     fn is_probe(&self) -> bool {
         matches!(self.route.as_str(), "/healthz" | "/readyz" | "/metrics")
+    }
+
+    /// How it ended: nobody notes that of what was broken off or given up.
+    fn outcome(&self) -> Option<&'static str> {
+        let unnoted = || match self.is_whole {
+            true => "failed",
+            false => "cancelled",
+        };
+        let noted = self.exchange.facts().map(|facts| facts.outcome);
+        noted.or_else(|| self.exchange.task.get().map(|_| unnoted()))
     }
 
     fn duration_ms(&self) -> f64 {
@@ -128,8 +148,8 @@ impl Drop for Line {
             http.method = %self.method,
             http.route = %self.route,
             http.status = self.status,
-            task.id = facts.map(|facts| facts.task.as_str()),
-            outcome = facts.map(|facts| facts.outcome),
+            task.id = self.exchange.task.get(),
+            outcome = self.outcome(),
             tier.id = facts.and_then(|facts| Some(facts.tier.as_ref()?.as_str())),
             confidence = facts.and_then(|facts| facts.confidence),
             escalations = facts.map(|facts| facts.escalations),
@@ -146,7 +166,7 @@ impl Drop for Line {
 /// A response's body with the line that is logged when it ends.
 struct LoggedBody {
     body: Body,
-    _line: Line,
+    line: Line,
 }
 
 impl hyper::body::Body for LoggedBody {
@@ -157,7 +177,9 @@ impl hyper::body::Body for LoggedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        self.line.is_whole = matches!(frame, Poll::Ready(None)) || self.body.is_end_stream();
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -4,7 +4,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use domain::{Picodollars, TierName, Usage};
 
 use crate::answer::{Answered, End};
-use crate::ready::ReadyTask;
 
 const TIER: HeaderName = HeaderName::from_static("x-tiergate-tier");
 const CONFIDENCE: HeaderName = HeaderName::from_static("x-tiergate-confidence");
@@ -15,7 +14,6 @@ const COST_USD: HeaderName = HeaderName::from_static("x-tiergate-cost-usd");
 /// How a request ended.
 #[derive(Debug)]
 pub(super) struct Facts {
-    pub(super) task: String,
     pub(super) outcome: &'static str,
     /// Why there is no answer, fit for a log.
     pub(super) reason: Option<String>,
@@ -30,7 +28,7 @@ pub(super) struct Facts {
 
 impl Facts {
     /// Those of an answer.
-    pub(super) fn of(task: &ReadyTask, answered: &Answered) -> Self {
+    pub(super) fn of(answered: &Answered) -> Self {
         let (mut reason, mut tier, mut usage) = (None, None, None);
         let outcome = match &answered.end {
             End::Accepted {
@@ -49,7 +47,6 @@ impl Facts {
             }
         };
         Self {
-            task: task.task.name.to_string(),
             outcome,
             reason,
             tier,

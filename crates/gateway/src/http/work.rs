@@ -79,6 +79,7 @@ impl Work {
         let gone = server.cut.child_token();
         let guard = gone.clone().drop_guard();
         let patience = server.body_timeout;
+        self.exchange.began(self.task.task.name.as_str());
         server.work.spawn(async move {
             let result = tokio::select! {
                 biased;
@@ -106,7 +107,7 @@ impl Work {
 
     fn note(&self, result: &Result<Answered, HttpError>, gone: &CancellationToken) {
         match result {
-            Ok(answered) => self.exchange.ended(Facts::of(&self.task, answered)),
+            Ok(answered) => self.exchange.ended(Facts::of(answered)),
             Err(error) => {
                 self.exchange.broke(error.cause());
                 let outcome = if gone.is_cancelled() {

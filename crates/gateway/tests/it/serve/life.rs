@@ -117,7 +117,12 @@ fn who_hangs_up_is_not_worked_for() {
         until("it is cancelled", || server.metric(cancelled) == count);
         assert_eq!(server.metric("tiergate_requests_in_flight"), 0);
     }
-    server.stop();
+    let log = server.stop();
+    let lines = log.lines().filter(|line| {
+        line.contains("request ended")
+            && line.contains("task.id=\"classify\" outcome=\"cancelled\"")
+    });
+    assert_eq!(lines.count(), 2, "{log}");
     // What the vendor bills for it is not known, so its worst case stays booked.
     assert_eq!(spend(&place, |line| line.kept.0 > 0 && line.held.0 == 0), 1);
 }
