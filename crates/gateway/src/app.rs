@@ -13,6 +13,7 @@ use crate::audit::{self, Watch};
 use crate::certificate::{self, Circumstances, Extent, Standing};
 use crate::clock;
 use crate::config::{self, Config, TaskConfig};
+use crate::data_folder;
 use crate::learn;
 use crate::metrics::Metrics;
 use crate::ready::{Proven, ReadyTask};
@@ -114,8 +115,15 @@ impl App {
     ) -> anyhow::Result<Self> {
         tell("opening the ledger".to_owned());
         let folder = &config.data_dir;
-        std::fs::create_dir_all(folder)
+        data_folder::make(folder)
             .with_context(|| format!("the data folder {} can't be made", folder.display()))?;
+        if data_folder::is_open_to_all(folder) {
+            tracing::warn!(
+                "every user of this machine may look into the data folder {}, where prompts and \
+                 answers may lie; chmod 700 keeps it to the program's own",
+                folder.display()
+            );
+        }
         let file = ledger_file(&config);
         let ledger = tokio::task::spawn_blocking(move || Ledger::open(&file)).await??;
         let adopted = ledger.adopt_orphans(clock::now()).await?;

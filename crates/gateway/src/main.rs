@@ -16,6 +16,7 @@ mod certificates;
 mod cli;
 mod clock;
 mod config;
+mod data_folder;
 mod deferral;
 mod demo;
 mod engine;

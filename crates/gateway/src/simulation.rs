@@ -9,6 +9,7 @@ use domain::{Labels, Price, TaskName, TierName, TokenRate};
 use standin::{AnswerSet, Answers, RunningStandin, Standin, StandinOptions};
 
 use crate::config::{Config, Tier};
+use crate::data_folder;
 
 /// Chooses the texts that are answered wrongly.
 const SEED: u64 = 1;
@@ -43,7 +44,7 @@ impl Simulation {
                 "{wrong_rate} is no share of wrong answers; give one of 0 to 1, for example 0.03"
             );
         }
-        std::fs::create_dir_all(folder)
+        data_folder::make(folder)
             .with_context(|| format!("the folder {} can't be made", folder.display()))?;
         let named = |name: &TierName| {
             tasks

@@ -15,6 +15,7 @@ mod request;
 pub(crate) mod rules;
 mod told;
 mod tool;
+mod unpriced;
 mod vendor;
 
 pub use answer::{AnswerHead, DecodeError};

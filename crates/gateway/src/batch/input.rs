@@ -141,6 +141,13 @@ pub(crate) struct Survey {
 }
 
 impl Input {
+    /// Whether this is one of the files that are read, by whatever name.
+    pub(crate) fn reads(&self, path: &Path) -> bool {
+        let real = |path: &Path| std::fs::canonicalize(path).ok();
+        let path = real(path);
+        path.is_some() && self.files.iter().any(|(file, _)| real(file) == path)
+    }
+
     /// The input that these paths name; of all its rows those in `rows` (counted from 0 over
     /// all files) are worked on.
     ///

@@ -68,6 +68,11 @@ pub(crate) async fn run(
     let survey = tokio::task::spawn_blocking(move || reading.survey()).await??;
     let output = output::resolved(&output)?;
     let name = output.display().to_string();
+    if input.reads(&output) {
+        bail!(
+            "{name} is a file of the input, which the results would replace; name another output"
+        );
+    }
     let spec = JobSpec {
         fingerprint: job_fingerprint(&fingerprint, &survey),
         task: task.task.name.clone(),

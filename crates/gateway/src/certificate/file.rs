@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::claim::{ClaimJson, VERSION, certificate, claim};
 use super::signing::SigningKey;
 use super::{Certificate, Extent, path};
+use crate::data_folder;
 use crate::learn::stored::{hex, replace};
 
 /// Why there is no certificate, in words that follow "and".
@@ -90,7 +91,7 @@ pub(crate) fn write(folder: &Path, certificate: &Certificate) -> anyhow::Result<
     let text = encode(folder, certificate)?;
     let path = path(folder, &certificate.task, certificate.extent);
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
+        data_folder::make(folder)
             .with_context(|| format!("the folder {} can't be made", folder.display()))?;
     }
     replace(&path, text.as_bytes())?;
@@ -102,7 +103,7 @@ pub(crate) fn write(folder: &Path, certificate: &Certificate) -> anyhow::Result<
 /// # Errors
 /// When the key can't be made.
 pub(crate) fn encode(folder: &Path, certificate: &Certificate) -> anyhow::Result<String> {
-    std::fs::create_dir_all(folder)
+    data_folder::make(folder)
         .with_context(|| format!("the folder {} can't be made", folder.display()))?;
     let key = SigningKey::open_or_make(folder)?;
     let claim = claim(certificate);

@@ -15,6 +15,7 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::data_folder;
 use crate::learn::stored::hex;
 
 /// A key pair.
@@ -91,7 +92,7 @@ fn file(folder: &Path) -> PathBuf {
 fn make(folder: &Path, file: &Path) -> anyhow::Result<()> {
     let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
         .map_err(|_unspecified| anyhow!("the system gives no random numbers"))?;
-    std::fs::create_dir_all(folder)?;
+    data_folder::make(folder)?;
     let part = folder.join(format!("signing-key.{}.part", std::process::id()));
     let mut new = OpenOptions::new()
         .write(true)

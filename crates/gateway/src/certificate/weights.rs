@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{Config, ModelSource};
+use crate::data_folder;
 use crate::learn::stored::{hex, replace};
 use crate::model;
 use crate::tier::local::STARTER;
@@ -70,7 +71,7 @@ pub(crate) fn sha256(config: &Config, source: &ModelSource) -> anyhow::Result<St
             known.models.insert(first.clone(), parts);
             let text = serde_json::to_string_pretty(&known).context("it can't be encoded")?;
             if let Some(folder) = kept.parent() {
-                std::fs::create_dir_all(folder)?;
+                data_folder::make(folder)?;
             }
             replace(&kept, text.as_bytes())?;
             &known.models[&first]

@@ -213,6 +213,8 @@ pub(crate) struct RemoteTier {
     pub(crate) aws_account: Option<AwsAccount>,
     /// Whether what its protocol has no form for is left out of other protocols' requests.
     pub(crate) drops_unsupported: bool,
+    /// Whether requests may ask for what the price list does not cover.
+    pub(crate) allow_unpriced: bool,
     /// The version that the address names in its query.
     pub(crate) api_version: Option<String>,
     /// What it charges; every frontier has one.

@@ -23,6 +23,7 @@ mod secret;
 mod server;
 mod source;
 mod tasks;
+mod tier_url;
 mod tiers;
 
 #[cfg(test)]

@@ -146,6 +146,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt("tiers.*.max_tokens_field", Word(MAX_TOKENS_FIELDS), "the field in which the server expects the limit of tokens", "\"max_tokens\""),
     opt("tiers.*.sends_sampling", Switch, "whether temperature and seed are sent", "false"),
     opt("tiers.*.drops_unsupported", Switch, "whether what the tier's protocol has no form for is left out", "true"),
+    opt("tiers.*.allow_unpriced", Switch, "whether requests may ask for what the price list does not cover", "true"),
     opt("tiers.*.ca_file", Text, "the path of a PEM file of trusted certificates", "\"ca.pem\""),
     opt("tiers.*.allow_plain_http", Switch, "whether prompts may cross the network unencrypted", "false"),
 

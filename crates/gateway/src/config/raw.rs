@@ -163,7 +163,8 @@ pub(super) struct RawTier {
     /// Default: `"0"`.
     pub(super) machine_usd_per_hour: Option<String>,
     /// `pool` and `frontier`: the base URL, up to and with the version: what stands before
-    /// `/chat/completions`, `/messages` or `/models/…`.
+    /// `/chat/completions`, `/messages` or `/models/…`. A `pool` can't have the address of a known
+    /// vendor's: what is there is outside.
     ///
     /// Required for these kinds, unless there are `urls`.
     pub(super) url: Option<String>,
@@ -273,6 +274,14 @@ pub(super) struct RawTier {
     ///
     /// Default: `false`, because who asks for something should know that it is not to be had.
     pub(super) drops_unsupported: Option<bool>,
+    /// `pool` and `frontier` with a price: whether requests are passed on that ask for what the
+    /// price list does not cover, as far as is known: another price for the same tokens
+    /// (`service_tier`, `speed`), tools that the vendor runs and bills by the call, such as a
+    /// search of the web, and texts that lie with it. Less may then be held and booked than it
+    /// bills. Otherwise such a request is refused by name.
+    ///
+    /// Default: `false`, because what is booked is never below what the vendor may bill.
+    pub(super) allow_unpriced: Option<bool>,
     /// `pool` and `frontier`: a PEM file of certificates that are trusted besides the public
     /// ones, for a server whose certificate your organisation signs itself.
     ///

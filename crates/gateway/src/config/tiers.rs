@@ -1,7 +1,6 @@
 //! Checks of the sections `[prices.NAME]` and `[tiers.NAME]`.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::num::NonZero;
 
 use domain::{Picodollars, Price, PromptTokens, TierKind, TierName, TokenRate};
@@ -12,6 +11,7 @@ use super::checked::{LocalTier, MaxTokensField, ModelSource, RemoteTier, Tier};
 use super::path::Path;
 use super::raw::{RawPrice, RawTier};
 use super::secret;
+use super::tier_url::{check_url, is_loopback};
 use super::{aws_account, google_account};
 use crate::model::{ModelFolder, STARTER};
 
@@ -39,6 +39,7 @@ const REMOTE_ONLY: &[&str] = &[
     "max_tokens_field",
     "sends_sampling",
     "drops_unsupported",
+    "allow_unpriced",
     "ca_file",
     "allow_plain_http",
 ];
@@ -271,6 +272,7 @@ fn check_remote(
         max_tokens_field: field.unwrap_or(default_field),
         sends_sampling: raw.sends_sampling.unwrap_or(!frontier),
         drops_unsupported: raw.drops_unsupported.unwrap_or(false),
+        allow_unpriced: raw.allow_unpriced.unwrap_or(false),
         ca_file: checks.file(&path.key("ca_file"), raw.ca_file.as_ref()),
         allow_plain_http: raw.allow_plain_http.unwrap_or(false),
         url: urls.next()?,
@@ -322,46 +324,6 @@ fn check_urls(checks: &mut Checks<'_, '_>, raw: &RawTier, path: &Path) -> Vec<St
         .into_iter()
         .collect::<Option<_>>()
         .unwrap_or_default()
-}
-
-fn check_url(
-    checks: &mut Checks<'_, '_>,
-    raw: &RawTier,
-    (place, text): (&Path, &str),
-) -> Option<String> {
-    if text.contains(['@', '?', '#']) {
-        let fault = "the value (not shown here) has a user, a query or a fragment; it is the base \
-                     URL alone, for example \"https://api.openai.com/v1\"; a key goes into `key`";
-        checks.faults.add(place, fault);
-        return None;
-    }
-    let url = match text.parse::<http::Uri>() {
-        Ok(url) if url.host().is_some() => url,
-        _ => {
-            checks.faults.add_value(place, "is no URL");
-            return None;
-        }
-    };
-    let wrong = match url.scheme_str() {
-        Some("https") => None,
-        Some("http") if is_loopback(&url) || raw.allow_plain_http == Some(true) => None,
-        Some("http") => Some(
-            "would carry prompts and the key unencrypted to another machine (write https://, or \
-             allow_plain_http = true)",
-        ),
-        _ => Some("begins with neither https:// nor http://"),
-    };
-    if let Some(wrong) = wrong {
-        checks.faults.add_value(place, wrong);
-        return None;
-    }
-    Some(text.trim_end_matches('/').to_owned())
-}
-
-fn is_loopback(url: &http::Uri) -> bool {
-    let Some(host) = url.host() else { return false };
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 /// The protocol of this name.

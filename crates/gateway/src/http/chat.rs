@@ -55,11 +55,17 @@ fn beta(request: &Request) -> Option<String> {
 pub(super) struct Reply {
     pub(super) form: Form,
     pub(super) keep: Option<Keep>,
+    /// How sensitive the conversation is that is gone on with.
+    pub(super) earlier: Option<Sensitivity>,
 }
 
 impl From<Form> for Reply {
     fn from(form: Form) -> Self {
-        Self { form, keep: None }
+        Self {
+            form,
+            keep: None,
+            earlier: None,
+        }
     }
 }
 
@@ -67,15 +73,21 @@ impl Reply {
     /// The same for a task, whose texts may not be allowed to be kept.
     ///
     /// # Errors
-    /// When the client demands it all the same.
+    /// When the client demands it all the same, or goes on with a conversation that is more
+    /// sensitive than this task's texts and so might reach a tier that it must not.
     fn for_task(mut self, task: &ReadyTask) -> Result<Self, HttpError> {
-        let is_restricted = task.task.sensitivity == Sensitivity::Restricted;
-        match &self.keep {
+        let sensitivity = task.task.sensitivity;
+        if let Some(earlier) = self.earlier.filter(|earlier| *earlier > sensitivity) {
+            return Err(HttpError::less_sensitive(&task.task, earlier));
+        }
+        let is_restricted = sensitivity == Sensitivity::Restricted;
+        match &mut self.keep {
             Some(keep) if is_restricted && keep.demanded => {
                 return Err(HttpError::never_kept(task.task.name.as_str()));
             }
             Some(_) if is_restricted => self.keep = None,
-            Some(_) => {
+            Some(keep) => {
+                keep.sensitivity = sensitivity;
                 if let Form::OpenAiResponses(echo) = self.form {
                     self.form = Form::OpenAiResponses(echo.kept());
                 }

@@ -11,6 +11,7 @@ use axum::body::Body;
 use futures_util::stream::unfold;
 
 use crate::config::Config;
+use crate::data_folder;
 
 /// Bytes that are read at a time.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -39,7 +40,7 @@ impl FileFolder {
     /// # Errors
     /// When it can't be made.
     pub(super) fn create(&self, id: &str) -> io::Result<NewFile> {
-        fs::create_dir_all(&self.0)?;
+        data_folder::make(&self.0)?;
         let part = self.0.join(format!("{id}{PART}"));
         Ok(NewFile {
             file: Arc::new(File::create(&part)?),

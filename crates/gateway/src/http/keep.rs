@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use domain::Sensitivity;
 use ledger::{Kept, KeptKind, KeptPage, Ledger, LedgerError, Reader, Timestamp};
 use serde_json::{Value, json};
 
@@ -196,6 +197,8 @@ pub(super) struct Keep {
     pub(super) demanded: bool,
     /// The response before it.
     pub(super) previous: Option<String>,
+    /// How sensitive its task's texts are: a conversation is only gone on with as such.
+    pub(super) sensitivity: Sensitivity,
     /// The items of its own input.
     pub(super) input: Vec<Value>,
 }
@@ -213,6 +216,7 @@ impl Keep {
             serde_json::from_str(body).map_err(|_no_json| HttpError::internal())?;
         let body = json!({
             "response": response, "input": self.input, "previous": self.previous,
+            "sensitivity": self.sensitivity.as_str(),
         });
         let body = body.to_string();
         let size = body.len() as u64;

@@ -4,6 +4,7 @@
 use axum::extract::{Path, Request};
 use axum::response::IntoResponse;
 use axum::response::Response;
+use domain::Sensitivity;
 use ledger::{Kept, KeptKind};
 use serde_json::Value;
 use wire::chat::Form;
@@ -42,18 +43,26 @@ pub(super) async fn create(call: Call, request: Request) -> Result<Response, Htt
             shelf: shelf.clone(),
             demanded: demanded.is_some(),
             previous: wish.previous.clone(),
+            // The most careful one, until its task is known.
+            sensitivity: Sensitivity::Restricted,
             input: input_items(&body, &call.exchange.id.0)?,
         }),
     };
+    let mut earlier = None;
     if let Some(previous) = wish.previous {
         let room = call.server.body_bytes_max;
-        let earlier = Chain::of(&shelf, previous).items(room).await?;
-        asked = parse_request(&going_on(&body, &earlier)?)?;
+        let said = Chain::of(&shelf, previous).said(room).await?;
+        asked = parse_request(&going_on(&body, &said.items)?)?;
         Keeping::take(&mut asked)?;
+        earlier = Some(said.sensitivity);
     }
     drop(body);
-    let form = Form::OpenAiResponses(echo);
-    chat::answer(call, asked, Reply { form, keep }).await
+    let reply = Reply {
+        form: Form::OpenAiResponses(echo),
+        keep,
+        earlier,
+    };
+    chat::answer(call, asked, reply).await
 }
 
 /// Refuses what can't be done where nothing is kept.
@@ -89,13 +98,14 @@ impl<'s> Chain<'s> {
         Self { shelf, last }
     }
 
-    /// What was said, in order, up to and with the last response.
+    /// What was said up to and with the last response.
     ///
     /// # Errors
     /// When one of the responses is not kept any more, or all together have more bytes than
     /// `bytes_max`.
-    async fn items(self, bytes_max: usize) -> Result<Vec<Value>, HttpError> {
+    async fn said(self, bytes_max: usize) -> Result<Said, HttpError> {
         let mut turns: Vec<Vec<Value>> = Vec::new();
+        let mut sensitivity = Sensitivity::Public;
         let (mut next, mut bytes) = (Some(self.last), 0);
         while let Some(id) = next {
             let kept = self.shelf.find(KeptKind::Response, &id).await?;
@@ -108,10 +118,22 @@ impl<'s> Chain<'s> {
             let mut items = turn.input;
             items.extend(output_items(&turn.response));
             turns.push(items);
+            sensitivity = sensitivity.max(turn.sensitivity);
             next = turn.previous;
         }
-        Ok(turns.into_iter().rev().flatten().collect())
+        Ok(Said {
+            items: turns.into_iter().rev().flatten().collect(),
+            sensitivity,
+        })
     }
+}
+
+/// A conversation so far.
+struct Said {
+    /// In the order in which it was said.
+    items: Vec<Value>,
+    /// That of its most sensitive turn.
+    sensitivity: Sensitivity,
 }
 
 /// A response as it is kept.
@@ -119,6 +141,8 @@ struct Turn {
     response: Value,
     input: Vec<Value>,
     previous: Option<String>,
+    /// What the task under which it was answered says of its texts.
+    sensitivity: Sensitivity,
 }
 
 impl Turn {
@@ -129,8 +153,13 @@ impl Turn {
             Value::Array(items) => items,
             _ => Vec::new(),
         };
+        let sensitivity = body["sensitivity"]
+            .as_str()
+            .and_then(Sensitivity::from_name);
         Ok(Self {
             input,
+            // Versions that did not write it down kept nothing that is more than confidential.
+            sensitivity: sensitivity.unwrap_or(Sensitivity::Confidential),
             previous: body["previous"].as_str().map(str::to_owned),
             response: body["response"].take(),
         })
@@ -179,7 +208,7 @@ pub(super) async fn items(
     let kept = shelf.get(KeptKind::Response, &id).await?;
     let turn = Turn::read(&kept)?;
     let mut items = match turn.previous {
-        Some(previous) => Chain::of(&shelf, previous).items(usize::MAX).await?,
+        Some(previous) => Chain::of(&shelf, previous).said(usize::MAX).await?.items,
         None => Vec::new(),
     };
     items.extend(turn.input);

@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Learned;
 
+use crate::data_folder;
+
 /// Raised when the meaning of the file changes.
 const VERSION: u32 = 1;
 
@@ -82,7 +84,7 @@ pub(super) fn read(folder: &Path, key: [u8; 32], labels: &Labels) -> Option<Lear
 
 /// Writes what was learned into the folder.
 pub(super) fn write(folder: &Path, learned: &Learned) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder)
+    data_folder::make(folder)
         .with_context(|| format!("the folder {} can't be made", folder.display()))?;
     let key = hex(&learned.key);
     // The student first: the thresholds' file names it, and counts only once it is there.

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::certificate::{self, Extent};
 use crate::config::Config;
+use crate::data_folder;
 use crate::learn::stored::{hex, replace};
 
 /// Raised when the meaning of a file changes.
@@ -121,7 +122,7 @@ impl Shelf {
         certificate: &str,
     ) -> anyhow::Result<u32> {
         let folder = self.folder.display();
-        std::fs::create_dir_all(&self.folder)
+        data_folder::make(&self.folder)
             .with_context(|| format!("the folder {folder} can't be made"))?;
         let number = self.all().keys().max().copied().unwrap_or(0) + 1;
         let taught = Taught {
@@ -160,7 +161,7 @@ impl Shelf {
         }
         let certificate = certificate::path(&self.certificates, &self.task, Extent::Whole);
         if let Ok(present) = std::fs::read(&certificate) {
-            std::fs::create_dir_all(&self.folder)?;
+            data_folder::make(&self.folder)?;
             let present_number = self.in_use(key);
             if present_number != number {
                 replace(&self.certificate_of(present_number), &present)?;

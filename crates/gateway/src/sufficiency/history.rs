@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::findings::Report;
 use crate::config::Config;
+use crate::data_folder;
 use crate::learn::stored::replace;
 
 /// What is read of an earlier report.
@@ -58,7 +59,7 @@ pub(super) fn last(folder: &Path) -> anyhow::Result<Option<Earlier>> {
 /// # Errors
 /// When it can't be written.
 pub(super) fn keep(folder: &Path, report: &Report) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder)
+    data_folder::make(folder)
         .with_context(|| format!("the folder {} can't be made", folder.display()))?;
     let name = format!("{}.json", report.made.replace(':', "-"));
     replace(

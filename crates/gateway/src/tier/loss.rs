@@ -95,9 +95,13 @@ fn not_offered(who: &str, option: &str) -> Fault {
     unsupported(option.to_owned(), format!("{who} does not offer it"))
 }
 
-/// What a tier of another protocol than the client's would lose.
+/// What a tier of another protocol than the client's would lose, or what one of the same would
+/// do at a price that is not known.
 fn by_protocol(name: &TierName, remote: &RemoteTier, asked: &ChatRequest) -> Option<Fault> {
-    let loss = asked.loss(remote.protocol(), remote.lossy())?;
+    let protocol = remote.protocol();
+    let loss = asked.loss(protocol, remote.lossy());
+    let priced_whole = remote.is_priced_whole();
+    let loss = loss.or_else(|| asked.unpriced(protocol).filter(|_| priced_whole))?;
     let found = format!("{} (tier {name})", loss.found);
     Some(Fault { found, ..loss })
 }

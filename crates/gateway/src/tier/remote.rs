@@ -30,6 +30,8 @@ pub(crate) struct RemoteTier {
     media_tokens_max: PromptTokens,
     /// What may be left out of requests of other protocols' clients.
     lossy: Lossy,
+    /// Whether requests may ask for what the price list does not cover.
+    allow_unpriced: bool,
     places: Semaphore,
     ledger: Ledger,
 }
@@ -52,6 +54,7 @@ impl RemoteTier {
                 true => Lossy::WhatHasNoForm,
                 false => Lossy::Nothing,
             },
+            allow_unpriced: settings.allow_unpriced,
             places: Semaphore::new(settings.concurrency_max),
             ledger,
         }
@@ -74,6 +77,11 @@ impl RemoteTier {
     /// What may be left out of a request of another protocol's client.
     pub(crate) fn lossy(&self) -> Lossy {
         self.lossy
+    }
+
+    /// Whether all that it is paid for must be in its price list.
+    pub(crate) fn is_priced_whole(&self) -> bool {
+        self.price.is_some() && !self.allow_unpriced
     }
 
     /// The price list, where it has one.

@@ -8,6 +8,21 @@ use crate::workplace::{LLAMA, Workplace, config, matters, tally};
 const RUN: [&str; 6] = ["run", "classify", "in.jsonl", "-o", "out.jsonl", "--json"];
 
 #[test]
+fn no_result_replaces_the_documents_that_it_is_about() {
+    let place = Workplace::new();
+    place.write("tiergate.toml", config(&["llama"], LLAMA, ""));
+    let documents = matters(3);
+    place.write("in.jsonl", &documents);
+    std::os::unix::fs::symlink("in.jsonl", place.path("link.jsonl")).unwrap();
+    for output in ["in.jsonl", "link.jsonl"] {
+        let ran = place.run(&["run", "classify", "in.jsonl", "-o", output, "--again"]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.err.contains("is a file of the input"), "{ran:?}");
+    }
+    assert_eq!(place.read("in.jsonl"), documents);
+}
+
+#[test]
 fn what_the_engine_is_unsure_of_goes_to_the_frontier_and_the_money_adds_up() {
     let place = Workplace::new();
     let vendor = Vendor::start(&place, &Manner::default());

@@ -51,6 +51,17 @@ fn end(finish_reason: FinishReason, usage: Option<domain::Usage>) -> StreamEvent
 }
 
 #[test]
+fn no_vendor_is_asked_to_keep_anything() {
+    for (asked, told) in [("true", None), ("{}", None), ("false", Some(false.into()))] {
+        let body = format!(
+            r#"{{"model": "m", "messages": [{{"role": "user", "content": "x"}}], "store": {asked}}}"#
+        );
+        let request = parse_request(body.as_bytes()).unwrap();
+        assert_eq!(request.extra.field("store"), told.as_ref(), "{asked}");
+    }
+}
+
+#[test]
 fn a_full_request_is_read() {
     let request = parse_request(include_bytes!("fixtures/chat-request.json")).unwrap();
     assert_eq!(request.model, "task:flag");

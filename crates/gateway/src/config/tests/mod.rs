@@ -8,6 +8,7 @@ mod secrets;
 mod starter;
 mod stream;
 mod targets;
+mod vendors;
 
 use std::path::Path;
 

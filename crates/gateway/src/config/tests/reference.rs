@@ -187,6 +187,7 @@ fn kind_for(place: &str) -> &'static str {
         | "tiers.*.queue_max"
         | "tiers.*.kv_bytes"
         | "tiers.*.machine_usd_per_hour" => "local",
+        "tiers.*.url" => "frontier",
         _ => "pool",
     }
 }

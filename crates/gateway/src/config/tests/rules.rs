@@ -8,7 +8,7 @@ use super::super::checked::{MaxTokensField, ModelSource, Tier, Window};
 use super::{load_elsewhere, load_in, report};
 
 /// Every kind of tier and most options, without a fault.
-const GOOD: &str = r#"
+pub(super) const GOOD: &str = r#"
 data_dir = "kept"
 
 [server]
@@ -165,7 +165,7 @@ fn every_structure_has_its_fault() {
         "tiers.llama.gpu_layers: there is no such option; known here: kind, model, threads, \
          queue_max, kv_bytes, machine_usd_per_hour, url, urls, protocol, key_header, api_version, key, google_account, aws_account, aws_scope, price, media_tokens_max, connect_seconds, first_token_seconds, \
          idle_seconds, total_seconds, attempts_max, concurrency_max, max_tokens_field, \
-         sends_sampling, drops_unsupported, ca_file, allow_plain_http",
+         sends_sampling, drops_unsupported, allow_unpriced, ca_file, allow_plain_http",
     );
     check(
         "threads = 2",

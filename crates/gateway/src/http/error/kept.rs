@@ -1,6 +1,7 @@
 //! What is wrong with what clients have kept here: responses, files and batches.
 
 use axum::http::StatusCode;
+use domain::{Sensitivity, Task};
 
 use super::{HttpError, INVALID_REQUEST, LATER_S, RATE_LIMIT, Retry, SERVER, short};
 
@@ -54,6 +55,20 @@ impl HttpError {
         );
         let (status, code) = (StatusCode::BAD_REQUEST, "previous_response_not_found");
         Self::new(status, INVALID_REQUEST, code, message).about("previous_response_id")
+    }
+
+    /// A conversation is more sensitive than the texts of the task that shall go on with it.
+    pub(in crate::http) fn less_sensitive(task: &Task, earlier: Sensitivity) -> Self {
+        let (name, earlier) = (&task.name, earlier.as_str());
+        let message = format!(
+            "the conversation before it is {earlier}, and the texts of task {name} are only {}; go \
+             on under a task whose texts are {earlier}, or begin another conversation",
+            task.sensitivity.as_str()
+        );
+        let (status, code) = (StatusCode::FORBIDDEN, "sensitivity_not_allowed");
+        let mut error = Self::new(status, "permission_error", code, message);
+        error.body.param = Some("previous_response_id".to_owned());
+        error
     }
 
     /// The conversation that is gone on with has grown too long.

@@ -1,5 +1,6 @@
 //! Responses that are kept: gone on from, shown, listed, deleted, and never another key's.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -146,6 +147,8 @@ fn a_conversation_goes_on_from_what_is_kept() {
 fn what_is_kept_outlives_the_server_and_is_gone_when_deleted() {
     let (place, vendor) = (Workplace::new(), vendor());
     let server = start(&place, &vendor, "");
+    let data = std::fs::metadata(place.path("tiergate-data")).unwrap();
+    assert_eq!(data.permissions().mode() & 0o777, 0o700);
     let secret = "Whose account is 4711-0815?";
     let first = created(&server, &asks(secret));
     let second = created(&server, &and(asks("x"), "previous_response_id", id(&first)));
@@ -196,6 +199,46 @@ fn one_key_never_reads_what_anothers_has_had_kept() {
     let theirs = server.post("/v1/responses", &request, YOURS);
     assert_eq!(theirs.code(), "previous_response_not_found");
     assert_eq!(fetch(&server, id(&mine), MINE).status, 200);
+    server.stop();
+}
+
+#[test]
+fn a_conversation_never_becomes_less_sensitive_by_being_gone_on_with() {
+    let (place, vendor) = (Workplace::new(), vendor());
+    let task = |name: &str, sensitivity: &str| {
+        format!(
+            "[tasks.{name}]\nkind = \"chat\"\nsensitivity = \"{sensitivity}\"\ntiers = [\"pool\"]\n"
+        )
+    };
+    let tasks = [task("open", "internal"), task("secret", "restricted")].concat();
+    let server = start(&place, &vendor, &tasks);
+    let ask = |model: &str, before: &Value| {
+        let request = json!({"model": model, "input": "x"});
+        create(&server, &and(request, "previous_response_id", id(before)))
+    };
+    let open = created(&server, &json!({"model": "task:open", "input": "x"}));
+    // Who names a tier has confidential texts.
+    let confidential = ask("tier:pool", &open).json();
+    assert_eq!(ask("tier:pool", &confidential).status, 200);
+    assert_eq!(ask("task:secret", &confidential).status, 200);
+    assert_eq!(ask("task:open", &open).status, 200);
+    let heard = vendor.heard().len();
+    for store in [true, false] {
+        let request = json!({"model": "task:open", "input": "x", "store": store});
+        let request = and(request, "previous_response_id", id(&confidential));
+        let refused = create(&server, &request);
+        let error = refused.json()["error"].clone();
+        assert_eq!(
+            (refused.status, &error["code"], &error["param"]),
+            (
+                403,
+                &json!("sensitivity_not_allowed"),
+                &json!("previous_response_id")
+            )
+        );
+        assert!(error["message"].as_str().unwrap().contains("confidential"));
+    }
+    assert_eq!(vendor.heard().len(), heard);
     server.stop();
 }
 

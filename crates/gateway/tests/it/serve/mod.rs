@@ -24,6 +24,7 @@ mod responses;
 mod slow_readers;
 mod streams;
 mod tools;
+mod unpriced;
 mod untouched;
 mod whole_domain;
 

@@ -1,7 +1,7 @@
 //! Inward: a client's request.
 
 use domain::{CompletionTokens, GenerationOptions, Message, Prompt, Protocol};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::message::read_message;
 use super::options::read_options;
@@ -70,8 +70,18 @@ pub fn parse_request(body: &[u8]) -> Result<ChatRequest, Fault> {
             Some(false) | None => Delivery::Whole,
         },
         stream_usage: read_stream_usage(&mut object)?,
-        extra: Extra::new(Protocol::OpenAiChat, object.into_rest(), &[]),
+        extra: Extra::new(Protocol::OpenAiChat, beside(object), &[]),
     })
+}
+
+/// The fields that only this protocol's tiers understand. No vendor is asked to keep anything, but it
+/// may be told not to.
+fn beside(object: Object) -> Map<String, Value> {
+    let mut fields = object.into_rest();
+    if fields.get("store").is_some_and(|store| *store != false) {
+        fields.shift_remove("store");
+    }
+    fields
 }
 
 pub(crate) fn read_generation(object: &mut Object) -> Result<RequestedGeneration, Fault> {
