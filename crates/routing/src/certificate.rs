@@ -5,10 +5,9 @@
 //! later requests are. It rests on three things.
 //!
 //! - One threshold is tested by the exact binomial tail of the errors among what it keeps
-//!   (Clopper & Pearson 1934); for losses of 0 or 1 no test that is as safe certifies more.
-//!   That is said of records that each had the same chance to be known. Of audited ones, which had
-//!   not, a fair sample is left by lot before they come here; a betting bound that weighs all of
-//!   them keeps less of few and more of many (`tests/thinned.rs` measures both), and isn't built.
+//!   (Clopper & Pearson 1934). For losses of 0 or 1 of records that each had the same chance to be
+//!   known no test that is as safe certifies more: a betting bound is then Chernoff's, which is
+//!   weaker. Audited records had unequal chances; by what these prove, [`Grounds`] says.
 //! - Many thresholds are tested in one fixed order, from fewer to more answers kept, each at the
 //!   full level as long as all before it passed (fixed-sequence testing; Angelopoulos et al.,
 //!   "Learn then test", 2021). δ is split over a few starts, and a start that is reached by a
@@ -19,17 +18,22 @@
 //!   lies above that point has not been looked at, so its records are still a fair sample of
 //!   that region, and nothing of δ or of the sample is spent.
 
+mod draw;
 mod goal;
+mod grounds;
 mod provenance;
 mod starts;
 mod wanting;
+mod weighed;
 
 use self::starts::{not_given_up, starts};
 use self::wanting::wanting;
 use crate::binomial::{lower_tail, upper_bound};
 use crate::threshold::Scored;
 
+pub use self::draw::{Draw, Drawn};
 pub use self::goal::{Goal, GoalError, Risk};
+pub use self::grounds::{ALLOWED_MIN, Effect, Grounds};
 pub use self::provenance::Provenance;
 
 /// A start of tests.
@@ -52,14 +56,29 @@ pub struct Proof {
     pub kept: usize,
     /// Of the kept, how many are wrong.
     pub errors: usize,
-    /// Clopper and Pearson's upper bound on the risk at the level at which the threshold passed;
-    /// 1 when nothing passed.
+    /// Upper bound on the risk at the level at which the threshold passed, Clopper and Pearson's
+    /// where each record counts once; 1 when nothing passed.
     pub bound: f64,
     /// How δ was split.
     pub starts: Vec<Start>,
     /// When nothing passed: so many more records with the same error rates would prove something;
     /// `None` when something passed, or no threshold has few enough errors for any number to do.
     pub records_wanting: Option<usize>,
+    /// Where records weigh unequally: what weighing them says.
+    pub weighing: Option<Weighing>,
+}
+
+/// What records say that each count as they weigh.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weighing {
+    /// So many records of one weight would say as much as all of them do (Kish 1965).
+    pub effective: f64,
+    /// The share that the threshold keeps, as they weigh.
+    pub share_kept: f64,
+    /// The share of wrong ones, of the kept or of all, as they weigh.
+    pub risk: f64,
+    /// The part of the wealth that the heaviest wrong record cost in the betting test; 0 to 1.
+    pub bet: f64,
 }
 
 /// A threshold under test: it keeps so many records, of which so many are wrong.
@@ -131,6 +150,7 @@ pub fn certify_from(records: &[Scored], risk: Risk, goal: Goal, floor: f64) -> P
             Some(_) => None,
             None => wanting(&candidates, tested, &starts, (records.len(), goal, risk)),
         },
+        weighing: None,
     }
 }
 

@@ -51,16 +51,57 @@ impl Share {
     /// Wilson's 95 % interval (Wilson 1927), 0 to 1; the whole range of nothing.
     #[must_use]
     pub fn interval(&self) -> (f64, f64) {
-        const Z: f64 = 1.959_963_984_540_054;
-        let Some(share) = self.value() else {
-            return (0.0, 1.0);
-        };
-        let n = self.of as f64;
-        let scale = 1.0 + Z * Z / n;
-        let centre = (share + Z * Z / (2.0 * n)) / scale;
-        let half = Z / scale * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
-        ((centre - half).max(0.0), (centre + half).min(1.0))
+        let share = self.value();
+        share.map_or((0.0, 1.0), |share| wilson(share, self.of as f64))
     }
+}
+
+/// A share of records that don't count equally, such as each as often as it was improbable to
+/// become known (Hájek's ratio).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct WeighedShare {
+    hits: f64,
+    of: f64,
+    squares: f64,
+}
+
+impl WeighedShare {
+    /// The share of these records, each with its weight, above 0, and whether it counts.
+    #[must_use]
+    pub fn of(records: impl IntoIterator<Item = (f64, bool)>) -> Self {
+        let mut share = Self::default();
+        for (weight, is_hit) in records {
+            share.hits += if is_hit { weight } else { 0.0 };
+            share.of += weight;
+            share.squares += weight * weight;
+        }
+        share
+    }
+
+    /// What counts, of all; `None` of nothing.
+    #[must_use]
+    pub fn value(&self) -> Option<f64> {
+        (self.of > 0.0).then(|| self.hits / self.of)
+    }
+
+    /// Wilson's 95 % interval for the number of equal records that would say as much (Kish's
+    /// effective sample size); the whole range of nothing.
+    #[must_use]
+    pub fn interval(&self) -> (f64, f64) {
+        let share = self.value();
+        share.map_or((0.0, 1.0), |share| {
+            wilson(share, self.of * self.of / self.squares)
+        })
+    }
+}
+
+/// The 95 % interval of a share of so many records (Wilson 1927), 0 to 1.
+fn wilson(share: f64, n: f64) -> (f64, f64) {
+    const Z: f64 = 1.959_963_984_540_054;
+    let scale = 1.0 + Z * Z / n;
+    let centre = (share + Z * Z / (2.0 * n)) / scale;
+    let half = Z / scale * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    ((centre - half).max(0.0), (centre + half).min(1.0))
 }
 
 /// How one label fared.

@@ -1,6 +1,7 @@
 //! How large the share of wrong answers is, about, from audits of different probability.
 
 use ledger::Finding;
+use routing::evaluation::WeighedShare;
 
 /// A share, and the interval in which it lies with 95 % confidence if one looks at it once; what
 /// revokes a certificate is not this but the e-value, at which one may look at any time.
@@ -11,25 +12,13 @@ pub(crate) struct Estimate {
 }
 
 /// The share of all accepted answers that are wrong; `None` before the first audit. Each finding
-/// stands for as many answers as it was improbable (Hájek's ratio), and the interval is Wilson's
-/// for the number of equal findings that would say as much (Kish's effective sample size).
+/// stands for as many answers as it was improbable.
 pub(crate) fn estimate(findings: &[Finding]) -> Option<Estimate> {
-    const Z: f64 = 1.96;
-    let weight = |finding: &Finding| 1.0 / finding.probability;
-    let all: f64 = findings.iter().map(weight).sum();
-    let squares: f64 = findings.iter().map(|finding| weight(finding).powi(2)).sum();
-    let wrong = findings.iter().filter(|finding| finding.wrong);
-    if findings.is_empty() {
-        return None;
-    }
-    let share = wrong.map(weight).sum::<f64>() / all;
-    let n = all * all / squares;
-    let middle = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
-    let spread = (share * (1.0 - share) / n + (Z / (2.0 * n)).powi(2)).sqrt();
-    let spread = Z * spread / (1.0 + Z * Z / n);
+    let weighed = |finding: &Finding| (1.0 / finding.probability, finding.wrong);
+    let share = WeighedShare::of(findings.iter().map(weighed));
     Some(Estimate {
-        share,
-        interval_95: ((middle - spread).max(0.0), (middle + spread).min(1.0)),
+        share: share.value()?,
+        interval_95: share.interval(),
     })
 }
 

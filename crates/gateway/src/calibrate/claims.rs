@@ -8,9 +8,8 @@
 use std::collections::HashMap;
 
 use anyhow::Context as _;
-use routing::binomial::upper_bound;
 use routing::cascade::Rule;
-use routing::certificate::{Goal, Proof, Risk, certify, certify_from};
+use routing::certificate::{Drawn, Goal, Grounds, Proof, Risk, Weighing};
 use routing::threshold::Scored;
 
 use super::ladder::{Ladder, Step};
@@ -57,8 +56,12 @@ pub(super) struct Proven {
     pub(super) missed: Vec<MissProof>,
     /// The weight of what came out in the claims of later tiers.
     pub(super) weight: f64,
-    /// The records that prove what is said of the kept answers.
-    pub(super) sample: Vec<Scored>,
+    /// What is said of the kept answers stands on this.
+    pub(super) grounds: Grounds,
+    /// Of all records of its part, the share that it keeps, as they weigh.
+    pub(super) share_kept: f64,
+    /// Of these, the share that is wrong; with a share of all documents, of all.
+    pub(super) share_wrong: f64,
 }
 
 impl Claims {
@@ -129,37 +132,22 @@ impl Claims {
         answers: &[(usize, Answer)],
     ) -> Proven {
         let answers: HashMap<usize, Answer> = answers.iter().copied().collect();
-        let scored = |record: &usize| {
-            let answer = answers.get(record)?;
-            Some(Scored {
-                confidence: answer.confidence,
-                correct: answer.label == sample.records[*record].label,
-            })
-        };
+        let answered = |record: &usize| Some(drawn(sample, *record, *answers.get(record)?));
         // What the tier is not asked, or gives no answer to, counts among all documents, or the
         // label's, and is never kept by it.
-        let not_kept = Scored {
-            confidence: f64::NAN,
-            correct: false,
+        let any = |record: &usize| answered(record).unwrap_or_else(|| not_kept(sample, *record));
+        let rate = sample.rate();
+        let own: Vec<Drawn> = match self.risk {
+            Risk::Selective => part.iter().filter_map(answered).collect(),
+            Risk::Marginal => part.iter().map(any).collect(),
         };
-        let own: Vec<Scored> = match self.risk {
-            Risk::Selective => part.iter().filter_map(scored).collect(),
-            Risk::Marginal => {
-                let all = part.iter();
-                all.map(|it| scored(it).unwrap_or(not_kept)).collect()
-            }
-        };
-        let of_label = |label: usize| {
-            let own = part
-                .iter()
-                .filter(move |&&r| sample.records[r].label == label);
-            own.map(|record| scored(record).unwrap_or(not_kept))
-                .collect::<Vec<_>>()
-        };
+        let grounds = Grounds::new(&own, rate, self.risk, self.kept);
         let missed = self.missed.iter().map(|&(label, goal)| {
-            let records = of_label(label);
-            let proof = certify(&records, Risk::Marginal, goal);
-            (label, goal, records, proof)
+            let is_of_label = |record: &&usize| sample.records[**record].label == label;
+            let records: Vec<Drawn> = part.iter().filter(is_of_label).map(any).collect();
+            let grounds = Grounds::new(&records, rate, Risk::Marginal, goal);
+            let proof = grounds.prove(f64::NEG_INFINITY);
+            (label, goal, grounds, proof)
         });
         let missed: Vec<_> = missed.collect();
         let floors = missed
@@ -168,29 +156,41 @@ impl Claims {
         let floor = floors.fold(floor, f64::max);
         let by_label = self.by_label(sample, &answers, (part, floor));
         let mut proof = match &by_label[..] {
-            [] => certify_from(&own, self.risk, self.kept, floor),
+            [] => grounds.prove(floor),
             labels => together(labels),
         };
         if floor == f64::INFINITY {
             // What is wanting for the label is said there.
-            proof.records_wanting = certify(&own, self.risk, self.kept).records_wanting;
+            proof.records_wanting = grounds.prove(f64::NEG_INFINITY).records_wanting;
         }
         let step = ladder.map(|ladder| ladder.step(proof.threshold));
         if let Some(step) = step {
-            proof = self.stepped(&own, proof, step);
+            proof = stepped(&grounds, proof, step);
         }
         let threshold = proof.threshold;
-        let missed = missed.into_iter().map(|(label, goal, records, proof)| {
+        let missed = missed.into_iter().map(|(label, goal, grounds, proof)| {
             let name = sample.labels.name(label).to_owned();
-            miss_proof(name, goal, (&records, &proof), threshold)
+            miss_proof(name, goal, (&grounds, &proof), threshold)
         });
+        let rule = rule((&proof, &by_label), Some(&sample.labels)).unwrap_or(Rule::Never);
+        let is_kept = |answer: &Answer| rule.accepts(Some(answer.label), Some(answer.confidence));
+        let kept = part.iter().filter_map(|it| Some((*it, *answers.get(it)?)));
+        let kept = kept.filter(|(_, answer)| is_kept(answer));
+        let kept: Vec<Drawn> = kept.map(|(it, answer)| drawn(sample, it, answer)).collect();
+        let wrong = kept.iter().filter(|it| !it.scored.correct);
+        let of = match self.risk {
+            Risk::Selective => &kept,
+            Risk::Marginal => &own,
+        };
         Proven {
-            rule: rule((&proof, &by_label), Some(&sample.labels)).unwrap_or(Rule::Never),
+            share_kept: part_of(weight(&kept), weight(&own)),
+            share_wrong: part_of(weight(wrong), weight(of)),
+            rule,
             by_label,
             missed: missed.collect(),
             weight: ladder.map_or(1.0, |ladder| ladder.step(proof.threshold).weight),
             proof,
-            sample: own,
+            grounds,
         }
     }
 
@@ -215,17 +215,15 @@ impl Claims {
             };
             let own = part.iter().filter_map(|record| {
                 let answer = answers.get(record).filter(of)?;
-                Some(Scored {
-                    confidence: answer.confidence,
-                    correct: answer.label == sample.records[*record].label,
-                })
+                Some(drawn(sample, *record, *answer))
             });
-            let own: Vec<Scored> = own.collect();
+            let own: Vec<Drawn> = own.collect();
+            let grounds = Grounds::new(&own, sample.rate(), Risk::Selective, goal);
             LabelProof {
                 label: label.map(|label| sample.labels.name(label).to_owned()),
                 alpha: goal.alpha(),
                 delta: goal.delta(),
-                proof: certify_from(&own, Risk::Selective, goal, floor),
+                proof: grounds.prove(floor),
             }
         };
         let named = self.wrong.iter();
@@ -237,24 +235,60 @@ impl Claims {
         }
         proofs
     }
+}
 
-    /// The proof at a step of the ladder. What the step keeps of the records is what the lowest
-    /// score at or above it keeps, so that the one is proven with the other.
-    fn stepped(&self, own: &[Scored], lowest: Proof, step: Step) -> Proof {
-        if step.threshold == f64::INFINITY {
-            return Proof {
-                threshold: None,
-                kept: 0,
-                errors: 0,
-                bound: 1.0,
-                ..lowest
-            };
-        }
-        let proof = certify_from(own, self.risk, self.kept, step.threshold);
-        Proof {
-            threshold: proof.threshold.map(|_| step.threshold),
-            ..proof
-        }
+/// A tier's answer to a record, with how the record came to be one.
+fn drawn(sample: &Sample, record: usize, answer: Answer) -> Drawn {
+    Drawn {
+        scored: Scored {
+            confidence: answer.confidence,
+            correct: answer.label == sample.records[record].label,
+        },
+        draw: sample.draw(record),
+    }
+}
+
+/// A record that no threshold keeps.
+fn not_kept(sample: &Sample, record: usize) -> Drawn {
+    Drawn {
+        scored: Scored {
+            confidence: f64::NAN,
+            correct: false,
+        },
+        draw: sample.draw(record),
+    }
+}
+
+fn weight<'a>(records: impl IntoIterator<Item = &'a Drawn>) -> f64 {
+    records.into_iter().map(|it| it.draw.weight()).sum()
+}
+
+fn part_of(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}
+
+/// The proof at a step of the ladder. What the step keeps of the records is what the lowest score
+/// at or above it keeps, so that the one is proven with the other.
+fn stepped(grounds: &Grounds, lowest: Proof, step: Step) -> Proof {
+    if step.threshold == f64::INFINITY {
+        let nothing = |it: Weighing| Weighing {
+            share_kept: 0.0,
+            risk: 0.0,
+            ..it
+        };
+        return Proof {
+            threshold: None,
+            kept: 0,
+            errors: 0,
+            bound: 1.0,
+            weighing: lowest.weighing.map(nothing),
+            ..lowest
+        };
+    }
+    let proof = grounds.prove(step.threshold);
+    Proof {
+        threshold: proof.threshold.map(|_| step.threshold),
+        ..proof
     }
 }
 
@@ -280,6 +314,8 @@ fn together(labels: &[LabelProof]) -> Proof {
             Some(_) => None,
             None => wanting.min(),
         },
+        // Each label is proven in its own way.
+        weighing: None,
     }
 }
 
@@ -287,14 +323,13 @@ fn together(labels: &[LabelProof]) -> Proof {
 fn miss_proof(
     label: String,
     goal: Goal,
-    (records, proof): (&[Scored], &Proof),
+    (grounds, proof): (&Grounds, &Proof),
     threshold: Option<f64>,
 ) -> MissProof {
     let (errors, bound) = match threshold {
         Some(threshold) => {
-            let missed = |r: &&Scored| r.confidence >= threshold && !r.correct;
-            let errors = records.iter().filter(missed).count();
-            (errors, upper_bound(errors, records.len(), goal.delta()))
+            let effect = grounds.effect(threshold, goal.delta());
+            (effect.errors, effect.bound)
         }
         None => (proof.errors, proof.bound),
     };
@@ -302,9 +337,10 @@ fn miss_proof(
         label,
         alpha: goal.alpha(),
         delta: goal.delta(),
-        records: records.len(),
+        records: proof.records,
         errors,
         bound,
+        weighing: proof.weighing,
         records_wanting: proof.records_wanting,
     }
 }

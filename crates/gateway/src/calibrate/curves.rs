@@ -1,9 +1,7 @@
 //! What other thresholds would do, and what a document costs: the points behind the pictures.
 
 use domain::{Picodollars, TierName};
-use routing::binomial::upper_bound;
-use routing::certificate::Risk;
-use routing::threshold::Scored;
+use routing::certificate::Grounds;
 use serde::Serialize;
 
 use super::measure::{Kept, Measured, MeasuredTier};
@@ -19,7 +17,7 @@ const BINS: usize = 10;
 /// The quality of fewer answers than these is luck, and not drawn.
 const KEPT_MIN: usize = 20;
 
-/// What one threshold would do on the records that certified a tier.
+/// What one threshold would do on the records that certified a tier, as they weigh.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct RiskPoint {
     pub(super) share_kept: f64,
@@ -56,56 +54,45 @@ pub(super) struct CostPoint {
     pub(super) usd_per_thousand: Option<f64>,
 }
 
-/// A part of a whole; 0 of nothing.
-pub(super) fn ratio(part: usize, whole: usize) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        part as f64 / whole as f64
-    }
-}
-
-/// Risk and bound at each threshold, thinned to what can be drawn.
-pub(super) fn risk(sample: &[Scored], of: Risk, delta: f64) -> Vec<RiskPoint> {
-    let mut sorted = sample.to_vec();
-    sorted.retain(|record| !record.confidence.is_nan());
-    sorted.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-    let (mut kept, mut errors, mut points) = (0, 0, Vec::new());
-    let step = sample.len().div_ceil(POINTS_MAX).max(1);
-    let mut next = KEPT_MIN;
-    for equals in sorted.chunk_by(|a, b| a.confidence == b.confidence) {
+/// Risk and bound at each threshold, as many as can be drawn.
+pub(super) fn risk(grounds: &Grounds, delta: f64) -> Vec<RiskPoint> {
+    let scores = grounds.scores();
+    let step = scores.len().div_ceil(POINTS_MAX).max(1);
+    let (mut next, mut points) = (KEPT_MIN, Vec::new());
+    let (mut kept, n_scores) = (0, scores.len());
+    for equals in scores.chunk_by(|a, b| a == b) {
         kept += equals.len();
-        errors += equals.iter().filter(|record| !record.correct).count();
-        if kept >= next || (kept == sorted.len() && kept >= KEPT_MIN) {
+        if kept >= next || (kept == n_scores && kept >= KEPT_MIN) {
             next = kept + step;
-            let whole = match of {
-                Risk::Selective => kept,
-                Risk::Marginal => sample.len(),
-            };
+            let effect = grounds.effect(equals[0], delta);
             points.push(RiskPoint {
-                share_kept: ratio(kept, sample.len()),
-                risk: ratio(errors, whole),
-                bound: upper_bound(errors, whole, delta),
+                share_kept: effect.share_kept,
+                risk: effect.risk,
+                bound: effect.bound,
             });
         }
     }
     points
 }
 
-/// Answers by how sure the tier was.
+/// Answers by how sure the tier was, each as its record weighs.
 pub(super) fn reliability(tier: &MeasuredTier, sample: &Sample) -> Vec<Bin> {
-    let mut bins = [(0.0, 0_usize, 0_usize); BINS];
+    let mut bins = [(0.0, 0.0, 0.0, 0_usize); BINS];
     for (record, answer) in &tier.answers {
         let bin = &mut bins[((answer.confidence * BINS as f64) as usize).min(BINS - 1)];
-        bin.0 += answer.confidence;
-        bin.1 += usize::from(answer.label == sample.records[*record].label);
-        bin.2 += 1;
+        let weight = sample.weight(*record);
+        bin.0 += weight;
+        bin.1 += weight * answer.confidence;
+        if answer.label == sample.records[*record].label {
+            bin.2 += weight;
+        }
+        bin.3 += 1;
     }
     bins.iter()
-        .filter(|(_, _, answers)| *answers > 0)
-        .map(|&(sum, right, answers)| Bin {
-            confidence: sum / answers as f64,
-            right: ratio(right, answers),
+        .filter(|(.., answers)| *answers > 0)
+        .map(|&(weight, sure, right, answers)| Bin {
+            confidence: sure / weight,
+            right: right / weight,
             answers,
         })
         .collect()
@@ -116,6 +103,8 @@ pub(super) struct Prices {
     frontier: TierName,
     /// In US dollars; (n_records).
     usd: Vec<f64>,
+    /// (n_records).
+    weights: Vec<f64>,
 }
 
 impl Prices {
@@ -134,15 +123,23 @@ impl Prices {
             .iter()
             .map(usd)
             .collect::<Option<Vec<f64>>>()?;
-        Some(Self { frontier, usd })
+        let weights = (0..usd.len()).map(|record| sample.weight(record)).collect();
+        Some(Self {
+            frontier,
+            usd,
+            weights,
+        })
     }
 
     fn per_thousand(&self, passed_on: impl Fn(usize) -> bool) -> f64 {
-        let sum: f64 = (0..self.usd.len())
-            .filter(|&record| passed_on(record))
-            .map(|record| self.usd[record])
-            .sum();
-        sum / self.usd.len() as f64 * 1e3
+        let passed_on = (0..self.usd.len()).filter(|&record| passed_on(record));
+        let sum: f64 = passed_on.map(|record| self.of(record)).sum();
+        sum / self.weights.iter().sum::<f64>() * 1e3
+    }
+
+    /// What a record would cost, as it weighs.
+    fn of(&self, record: usize) -> f64 {
+        self.usd[record] * self.weights[record]
     }
 
     /// The cascade beside the frontier alone.
@@ -177,18 +174,21 @@ pub(super) fn cost_quality(
         };
         order.extend(answers.iter().map(right));
     }
-    let mut passed_on = prices.map(|prices| prices.usd.iter().sum::<f64>());
+    let of_all = |prices: &Prices| (0..n_records).map(|record| prices.of(record)).sum::<f64>();
+    let mut passed_on = prices.map(of_all);
+    let all: f64 = (0..n_records).map(|record| sample.weight(record)).sum();
     let step = n_records.div_ceil(POINTS_MAX).max(1);
-    let (mut right, mut points) = (0, Vec::new());
+    let (mut weight, mut right, mut points) = (0.0, 0.0, Vec::new());
     for (index, &(record, correct)) in order.iter().enumerate() {
-        right += usize::from(correct);
-        passed_on = passed_on.map(|usd| usd - prices.map_or(0.0, |prices| prices.usd[record]));
+        weight += sample.weight(record);
+        right += if correct { sample.weight(record) } else { 0.0 };
+        passed_on = passed_on.map(|usd| usd - prices.map_or(0.0, |prices| prices.of(record)));
         let kept = index + 1;
         if kept >= KEPT_MIN && (kept % step == 0 || kept == order.len()) {
             points.push(CostPoint {
-                share_kept: ratio(kept, n_records),
-                right: ratio(right, kept),
-                usd_per_thousand: passed_on.map(|usd| usd.max(0.0) / n_records as f64 * 1e3),
+                share_kept: weight / all,
+                right: right / weight,
+                usd_per_thousand: passed_on.map(|usd| usd.max(0.0) / all * 1e3),
             });
         }
     }

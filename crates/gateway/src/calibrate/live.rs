@@ -1,18 +1,21 @@
 //! Records from live traffic: what was asked, where the ledger knows what is right of it.
 //!
 //! Each request had a chance that its right answer became known: that of its audit, or certainty
-//! where it went on to the reference. A certificate needs a fair sample, so the likelier ones are
-//! thinned out by lot until each had the chance of the unlikeliest. What is left is a plain random
-//! sample of the traffic, and everything that is proven on records is proven on it.
+//! where it went on to the reference. A certificate needs a fair sample. Where there were few
+//! requests, the likelier ones are thinned out by lot until each had the chance of the unlikeliest:
+//! what is left is a plain random sample of the traffic. Where there were many, each record counts
+//! as it was improbable ([`super::draws`]).
 
 use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Context as _, bail};
 use domain::{Labels, TierName};
 use ledger::{KeptRecord, Reader, RecordOrder, RecordQuery, RecordsOnly, TimeRange, Timestamp};
+use routing::certificate::Draw;
 use routing::random::Random;
 use sha2::{Digest as _, Sha256};
 
+use super::draws::{Draws, are_many};
 use super::records::{Live, Read, Right, labels};
 use crate::app::ledger_file;
 use crate::certificate::Reference;
@@ -22,6 +25,9 @@ use crate::learn;
 use crate::records::content::{Content, instruction};
 use crate::student::shelf::Shelf;
 use crate::terminal::count;
+
+/// The part of all requests that teaches students.
+const TEACHING: f64 = 0.5;
 
 /// What is known of a request.
 enum Known {
@@ -46,15 +52,20 @@ pub(crate) struct Row {
     /// Under which it was decided.
     certificate: Option<String>,
     probability: f64,
-    /// For the lot by which it stays.
-    lot: f64,
+    /// For the lot by which it stays, and the one by which it is of the pilot.
+    lots: (f64, f64),
     half: f64,
 }
 
 impl Row {
     /// Whether it belongs to the half that teaches students, and so can't certify any.
     pub(crate) fn teaches(&self) -> bool {
-        self.half < 0.5
+        self.half < TEACHING
+    }
+
+    /// How it became known, beside the rarest; `None` where it is left out by lot.
+    pub(super) fn draw(&self, lowest: f64) -> Option<Draw> {
+        Draw::of((lowest / self.probability).min(1.0), self.lots)
     }
 }
 
@@ -65,6 +76,9 @@ pub(crate) struct Gathered {
     /// Whether what was kept of some depended on more than a threshold: on a deferral head, or on a
     /// router.
     is_of_one: bool,
+    /// How many requests there were that could become known, by the certificate under which they
+    /// were decided.
+    requests: BTreeMap<Option<String>, usize>,
     missing: usize,
     unwatched: usize,
     /// The lowest chance that a request had, whether or not it became known.
@@ -73,7 +87,8 @@ pub(crate) struct Gathered {
     pub(crate) unwatched_until: Option<Timestamp>,
 }
 
-/// The requests of a time whose right answer is known.
+/// The requests of a time whose right answer is known, but for those that are left out by their
+/// text and by the half that they belong to.
 ///
 /// # Errors
 /// When the ledger can't be read.
@@ -81,6 +96,7 @@ pub(crate) fn gather(
     reader: &Reader,
     task: &TaskConfig,
     (range, labels, reference): (TimeRange, &Labels, &Reference),
+    is_left_out: impl Fn(&str, f64) -> bool,
 ) -> anyhow::Result<Gathered> {
     let query = RecordQuery {
         task: task.task.name.clone(),
@@ -92,6 +108,7 @@ pub(crate) fn gather(
         rows: Vec::new(),
         floors: BTreeMap::new(),
         is_of_one: false,
+        requests: BTreeMap::new(),
         missing: 0,
         unwatched: 0,
         lowest: 1.0,
@@ -108,15 +125,23 @@ pub(crate) fn gather(
         if let Some(lot) = content.audit {
             gathered.lowest = gathered.lowest.min(lot.probability);
         }
+        let draw = |purpose| lot(purpose, &record.request.0);
+        let half = draw("half");
+        let counts = !is_left_out(&record.text, half);
         match known(reader, (&record, &content), labels, reference)? {
             Known::Right(probability, label) => {
                 raise(&mut gathered.floors, &content, reference)?;
                 let gold = record.gold.as_deref();
                 let scored = content.models.values().any(|it| it.score.is_some());
                 gathered.is_of_one |= scored || content.routed;
+                if !counts {
+                    continue;
+                }
+                let under = content.certificate.clone();
+                *gathered.requests.entry(under).or_default() += 1;
                 gathered.rows.push(Row {
-                    lot: lot("thinned out", &record.request.0),
-                    half: lot("half", &record.request.0),
+                    lots: (draw("thinned out"), draw("pilot")),
+                    half,
                     gold: gold.and_then(|gold| labels.parse(gold)),
                     at: record.at,
                     text: record.text,
@@ -124,6 +149,9 @@ pub(crate) fn gather(
                     probability,
                     label,
                 });
+            }
+            Known::Not if counts && content.audit.is_some() => {
+                *gathered.requests.entry(content.certificate).or_default() += 1;
             }
             Known::Not => {}
             Known::Missing => gathered.missing += 1,
@@ -149,7 +177,14 @@ pub(super) fn read(
     let name = &task.task.name;
     let reader = Reader::open(&ledger_file(config))?;
     let which = (args.days.range()?, labels(task)?, reference);
-    let mut gathered = gather(&reader, task, which)?;
+    // What the student has learned from proves nothing about it.
+    let own = learn::own(config, task)?;
+    let is_taught = matches!(&own, Some((_, key)) if Shelf::of(config, name).in_use(*key) > 0);
+    let own = own.iter().flat_map(|(own, _)| own);
+    let own: HashSet<&str> = own.map(|record| record.text.trim()).collect();
+    let is_left_out =
+        |text: &str, half: f64| own.contains(text.trim()) || is_taught && half < TEACHING;
+    let mut gathered = gather(&reader, task, which, is_left_out)?;
     if gathered.unwatched > 0 {
         bail!(
             "{} answers of these days were kept without being watched, so that what is known of \
@@ -157,19 +192,12 @@ pub(super) fn read(
             count(gathered.unwatched)
         );
     }
-    // What the student has learned from proves nothing about it.
-    if let Some((own, key)) = learn::own(config, task)? {
-        let own: HashSet<&str> = own.iter().map(|record| record.text.trim()).collect();
-        let is_taught = Shelf::of(config, name).in_use(key) > 0;
-        gathered
-            .rows
-            .retain(|row| !(own.contains(row.text.trim()) || is_taught && row.teaches()));
-    }
     // Which answers were kept, and so known, depends on the head by which they were ranked, and
     // on what a router let through.
     if *reference == Reference::Gold && gathered.is_of_one {
         let newest = gathered.rows.last().and_then(|row| row.certificate.clone());
         gathered.rows.retain(|row| row.certificate == newest);
+        gathered.requests.retain(|under, _| *under == newest);
     }
     if gathered.rows.is_empty() {
         bail!(
@@ -178,7 +206,15 @@ pub(super) fn read(
         );
     }
     let known = gathered.rows.len();
-    let (texts, gold) = thinned(gathered.rows, gathered.lowest).into_iter().unzip();
+    let requests = gathered.requests.values().sum();
+    let alpha = task.target.map_or(0.0, |target| target.max_error);
+    let (records, draws) = if are_many((requests, gathered.lowest), alpha) {
+        let (records, draws) = Draws::of(gathered.rows, (requests, gathered.lowest));
+        (records, Some(draws))
+    } else {
+        (thinned(gathered.rows, gathered.lowest), None)
+    };
+    let (texts, gold) = records.into_iter().unzip();
     Ok(Read {
         texts,
         right: Right::Labels(gold),
@@ -186,6 +222,7 @@ pub(super) fn read(
             floors: gathered.floors,
             known,
             unknown: gathered.missing,
+            draws,
         }),
     })
 }
@@ -254,7 +291,7 @@ fn lot(purpose: &str, request: &str) -> f64 {
 /// The rows that stay, when each had the lowest chance that any request had.
 pub(crate) fn thinned(rows: Vec<Row>, lowest: f64) -> Vec<(String, usize)> {
     rows.into_iter()
-        .filter(|row| row.lot < lowest / row.probability)
+        .filter(|row| row.lots.0 < lowest / row.probability)
         .map(|row| (row.text, row.label))
         .collect()
 }
@@ -276,7 +313,7 @@ mod tests {
             if random.unit() < probability {
                 let id = format!("r{index}");
                 rows.push(Row {
-                    lot: lot("thinned out", &id),
+                    lots: (lot("thinned out", &id), lot("pilot", &id)),
                     half: 0.0,
                     gold: None,
                     certificate: None,

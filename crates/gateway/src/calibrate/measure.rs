@@ -10,9 +10,8 @@
 
 use domain::{TaskKind, TierKind, TierName};
 use routing::cascade::Rule;
-use routing::certificate::{Goal, Proof, Risk};
+use routing::certificate::{Goal, Grounds, Proof, Risk};
 use routing::random::Random;
-use routing::threshold::Scored;
 
 use super::claims::{Claims, Part, Shares};
 use super::expectation::{Expectation, RANKED_STUDENT, Ranked};
@@ -56,8 +55,12 @@ pub(super) struct MeasuredTier {
     pub(super) missed: Vec<MissProof>,
     /// Every answer with its record's index.
     pub(super) answers: Vec<(usize, Answer)>,
-    /// The records that certified it.
-    pub(super) sample: Vec<Scored>,
+    /// What is said of the answers that it keeps stands on this.
+    pub(super) grounds: Grounds,
+    /// Of the records that certified it, the share that it keeps, as they weigh.
+    pub(super) share_kept: f64,
+    /// Of these, the share that is wrong; with a share of all documents, of all.
+    pub(super) share_wrong: f64,
     /// By which its answers were ranked, where it was not by their raw confidence.
     pub(super) head: Option<TierHead>,
     /// By what its answers were ranked, in words that follow "ranked".
@@ -218,11 +221,10 @@ pub(super) async fn measure(
         let ladder = ladder.map(|it| it.ladder(&tier, ranking, claims_left.kept));
         let of_part = |record: &usize| n_parts == 1 || parts[*record] == index;
         let records: Vec<usize> = (0..parts.len()).filter(of_part).collect();
-        let floor = sample.floors.get(&tier).copied();
         let part = Part {
             records: &records,
             ladder: ladder.as_ref(),
-            floor: floor.unwrap_or(f64::NEG_INFINITY),
+            floor: *sample.floors.get(&tier).unwrap_or(&f64::NEG_INFINITY),
         };
         let proven = claims_left.prove(sample, part, &answers);
         weight *= proven.weight;
@@ -252,7 +254,9 @@ pub(super) async fn measure(
             by_label: proven.by_label,
             missed: proven.missed,
             answers,
-            sample: proven.sample,
+            grounds: proven.grounds,
+            share_kept: proven.share_kept,
+            share_wrong: proven.share_wrong,
         });
     }
     Ok(Measured { tiers, kept })

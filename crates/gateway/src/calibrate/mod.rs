@@ -6,6 +6,7 @@
 
 mod claims;
 mod curves;
+mod draws;
 mod expectation;
 mod hearing;
 mod ladder;
@@ -230,6 +231,7 @@ fn certified(
         max_missed: by_name(&task.max_missed, sample),
         max_wrong: by_name(&task.max_wrong, sample),
         records: sample.records.len(),
+        known: sample.known,
         records_sha256: sample.digest(),
         tiers: measured
             .tiers

@@ -119,8 +119,7 @@ pub(super) fn risk(tier: &TierReport, max_error: f64) -> anyhow::Result<String> 
             SEEN.stroke_width(2),
         )?;
         if tier.threshold.is_some() {
-            let wrong = tier.errors as f64 / tier.kept.max(1) as f64;
-            dot(chart, (at(tier.share_kept), cut(wrong)), SEEN)?;
+            dot(chart, (at(tier.share_kept), cut(tier.share_wrong)), SEEN)?;
             dot(chart, (at(tier.share_kept), cut(tier.bound)), BOUND)?;
         }
         Ok(())
@@ -185,12 +184,7 @@ pub(super) fn cost_quality(report: &Report) -> anyhow::Result<String> {
         words(chart, (0.0, allowed), "asked for", INK)?;
         let curve = points.iter().map(|point| (x(point), point.right * 100.0));
         line(chart, curve, SEEN.stroke_width(2))?;
-        let here = |cost: f64| {
-            (
-                cost,
-                (1.0 - report.errors as f64 / report.kept as f64) * 100.0,
-            )
-        };
+        let here = |cost: f64| (cost, (1.0 - report.share_wrong) * 100.0);
         if report.kept > 0 {
             let cost = priced.map_or((1.0 - report.share_kept) * 100.0, |cost| {
                 cost.cascade_usd_per_thousand

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Context as _, bail};
 use domain::{Label, Labels, Picodollars, TaskKind, TaskName, TierName};
+use routing::certificate::Draw;
 use routing::random::Random;
 use sha2::{Digest as _, Sha256};
 
+use super::draws::Draws;
 use super::live;
 use crate::agreement::Expected;
 use crate::app::App;
@@ -55,9 +57,10 @@ const APART_SEED: u64 = 2;
 pub(super) struct Live {
     /// Below these confidences nothing can be said, because nothing was audited there.
     pub(super) floors: BTreeMap<TierName, f64>,
-    /// How many requests there were whose right answer is known, before they were thinned out to
-    /// an even chance for each.
+    /// How many requests there were whose right answer is known, before any was left out by lot.
     pub(super) known: usize,
+    /// Where they aren't thinned out to an even chance for each.
+    pub(super) draws: Option<Draws>,
     /// Requests whose right answer should be known and is not.
     pub(super) unknown: usize,
 }
@@ -76,8 +79,10 @@ pub(crate) struct Sample {
     pub(super) cost: Picodollars,
     /// For tiers of which only the surer answers were audited: from which confidence on.
     pub(super) floors: BTreeMap<TierName, f64>,
-    /// Of records from live traffic: how many were known before they were thinned out.
+    /// Of records from live traffic: how many were known before any was left out by lot.
     pub(super) known: Option<usize>,
+    /// Where not every record had the same chance to be one: how each came to be.
+    pub(super) draws: Option<Draws>,
 }
 
 /// Reads the records of the command line.
@@ -248,6 +253,10 @@ impl Sample {
         };
         let unknown = read.live.as_ref().map_or(0, |live| live.unknown);
         let known = read.live.as_ref().map(|live| live.known);
+        let (floors, draws) = read
+            .live
+            .map(|it| (it.floors, it.draws))
+            .unwrap_or_default();
         let (mut records, mut expected) = (Vec::new(), Vec::new());
         for (text, answer) in read.texts.into_iter().zip(answers) {
             let Some(Known(label, answer)) = answer else {
@@ -265,7 +274,8 @@ impl Sample {
             records,
             cost,
             known,
-            floors: read.live.map(|live| live.floors).unwrap_or_default(),
+            floors,
+            draws,
         })
     }
 
@@ -280,7 +290,23 @@ impl Sample {
             cost: Picodollars::ZERO,
             floors: BTreeMap::new(),
             known: None,
+            draws: None,
         }
+    }
+
+    /// How a record came to be one.
+    pub(super) fn draw(&self, record: usize) -> Draw {
+        self.draws.as_ref().map_or(Draw::EVEN, |it| it.of[record])
+    }
+
+    /// How much a record counts.
+    pub(super) fn weight(&self, record: usize) -> f64 {
+        self.draw(record).weight()
+    }
+
+    /// How many of each record are expected to stay where records are thinned out.
+    pub(super) fn rate(&self) -> f64 {
+        self.draws.as_ref().map_or(1.0, |it| it.rate)
     }
 
     /// The records that certify, and those that were put aside by lot, where there are enough of
@@ -323,17 +349,22 @@ impl Sample {
         self.records.len() - texts.len()
     }
 
-    /// SHA-256 of the texts and the labels that count as right.
+    /// SHA-256 of the texts, the labels that count as right, and where records weigh unequally
+    /// their weights and lots.
     pub(super) fn digest(&self) -> String {
         let records = learn::digest(&self.records, &self.labels);
-        let Some(expected) = &self.expected else {
+        if self.expected.is_none() && self.draws.is_none() {
             return records;
-        };
+        }
         let mut hash = Sha256::new();
         hash.update(records);
-        for told in expected.iter().flat_map(Expected::told) {
+        let expected = self.expected.iter().flatten();
+        for told in expected.flat_map(Expected::told) {
             hash.update((told.len() as u64).to_le_bytes());
             hash.update(told);
+        }
+        if let Some(draws) = &self.draws {
+            draws.update(&mut hash);
         }
         hex(&hash.finalize())
     }

@@ -1,11 +1,11 @@
 //! What the certificate is worth, in numbers: for the terminal, for machines and for the page.
 
-use routing::certificate::Risk;
-use routing::evaluation::Share;
+use routing::certificate::{Risk, Weighing};
+use routing::evaluation::WeighedShare;
 use serde::Serialize;
 
 use super::curves::{
-    Bin, CostPoint, CostReport, Prices, RiskPoint, cost_quality, ratio, reliability, risk,
+    Bin, CostPoint, CostReport, Prices, RiskPoint, cost_quality, reliability, risk,
 };
 use super::measure::{Kept, Measured, MeasuredTier};
 use super::records::Sample;
@@ -42,9 +42,12 @@ pub(super) struct Report {
     /// Records whose text is word by word one that came before: where a file holds records twice
     /// that were asked once, more is claimed than is proven.
     pub(super) records_repeated: usize,
-    /// Of records from live traffic: how many requests' right answers were known, before they
-    /// were thinned out so that each had the same chance.
+    /// Of records from live traffic: how many requests' right answers were known, before any was
+    /// left out by lot.
     pub(super) records_known: Option<usize>,
+    /// Whether records count as often as they were improbable to become known, in all shares,
+    /// costs and curves; otherwise each counts once.
+    pub(super) records_weighed: bool,
     pub(super) records_sha256: String,
     /// About so many records more would prove something, where nothing was proven.
     pub(super) records_wanting: Option<usize>,
@@ -52,7 +55,10 @@ pub(super) struct Report {
     pub(super) kept: usize,
     /// Of the kept: wrong.
     pub(super) errors: usize,
+    /// As records weigh.
     pub(super) share_kept: f64,
+    /// Of what is kept, as records weigh; 0 of nothing.
+    pub(super) share_wrong: f64,
     pub(super) tiers: Vec<TierReport>,
     /// None in a task without labels.
     pub(super) classes: Vec<ClassReport>,
@@ -82,9 +88,15 @@ pub(super) struct TierReport {
     pub(super) threshold: Option<f64>,
     pub(super) kept: usize,
     pub(super) errors: usize,
+    /// As records weigh.
     pub(super) share_kept: f64,
+    /// Of the kept, or of all, the share that is wrong, as records weigh.
+    pub(super) share_wrong: f64,
     /// Upper bound on the share of wrong ones among the kept, or among all.
     pub(super) bound: f64,
+    /// What weighing says, where the bound is proven by it and not by an exact test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) weighing: Option<WeighingReport>,
     pub(super) starts: Vec<StartReport>,
     pub(super) records_wanting: Option<usize>,
     /// What is proven of the answers kept with each label that has a threshold of its own.
@@ -102,6 +114,34 @@ pub(super) struct TierReport {
     pub(super) router: Option<Routed>,
     pub(super) risk: Vec<RiskPoint>,
     pub(super) reliability: Vec<Bin>,
+}
+
+impl TierReport {
+    /// Whether something is proven of it by weighing records.
+    pub(super) fn weighs(&self) -> bool {
+        let by_label = self.by_label.iter().map(|it| it.weighing);
+        let missed = self.missed.iter().map(|it| it.weighing);
+        let mut all = by_label.chain(missed).chain([self.weighing]);
+        all.any(|it| it.is_some())
+    }
+}
+
+/// What a bound stands on that was proven by records of unequal weight.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct WeighingReport {
+    /// So many records of one weight would say as much.
+    pub(super) effective: f64,
+    /// The part of the wealth that the heaviest wrong record cost in the betting test.
+    pub(super) bet: f64,
+}
+
+impl From<Weighing> for WeighingReport {
+    fn from(weighing: Weighing) -> Self {
+        Self {
+            effective: weighing.effective,
+            bet: weighing.bet,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -127,6 +167,8 @@ pub(super) struct LabelReport {
     pub(super) errors: usize,
     /// Upper bound on the share of wrong ones among the kept; 1 where nothing could be proven.
     pub(super) bound: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) weighing: Option<WeighingReport>,
     /// About so many records more with this label would prove something.
     pub(super) records_wanting: Option<usize>,
 }
@@ -145,6 +187,8 @@ pub(super) struct MissedReport {
     pub(super) errors: usize,
     /// Upper bound on their share; 1 where nothing could be proven.
     pub(super) bound: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) weighing: Option<WeighingReport>,
     pub(super) records_wanting: Option<usize>,
 }
 
@@ -179,7 +223,11 @@ impl Report {
         measured: &Measured,
     ) -> Self {
         let n_records = sample.records.len();
-        let all = wholly(sample, &measured.kept);
+        let is_right = |&(record, kept): &(usize, Kept)| kept.label == sample.records[record].label;
+        let kept = measured.kept.iter().enumerate();
+        let kept: Vec<(usize, Kept)> = kept.filter_map(|(it, kept)| Some((it, (*kept)?))).collect();
+        let right = kept.iter().filter(|it| is_right(it)).count();
+        let wrong = kept.iter().map(|it| (sample.weight(it.0), !is_right(it)));
         let prices = Prices::new(app, sample);
         let proofs = certificate.tiers.iter().zip(&measured.tiers);
         let provenance = certificate.provenance.parts.iter();
@@ -208,15 +256,19 @@ impl Report {
             records_without_reference: sample.without_reference,
             records_repeated: sample.repeated(),
             records_known: sample.known,
+            records_weighed: sample.draws.is_some(),
             records_sha256: certificate.records_sha256.clone(),
             records_wanting: (!certificate.proves_something())
                 .then(|| certificate.records_wanting())
                 .flatten(),
-            kept: all.of,
-            errors: all.of - all.hits,
-            share_kept: ratio(all.of, n_records),
+            kept: kept.len(),
+            errors: kept.len() - right,
+            share_kept: share(sample, 0..n_records, |it| measured.kept[it].is_some())
+                .value()
+                .unwrap_or(0.0),
+            share_wrong: WeighedShare::of(wrong).value().unwrap_or(0.0),
             tiers: proofs
-                .map(|(proof, tier)| tier_report((proof, certificate.risk), tier, sample))
+                .map(|(proof, tier)| tier_report(proof, tier, sample))
                 .collect(),
             classes: match sample.expected {
                 None => classes(sample, &measured.kept),
@@ -238,30 +290,23 @@ impl Report {
     }
 }
 
-/// Of all kept records, the right ones.
-fn wholly(sample: &Sample, kept: &[Option<Kept>]) -> Share {
-    let kept = kept.iter().zip(&sample.records);
-    let kept = kept.filter_map(|(kept, record)| Some(kept.as_ref()?.label == record.label));
-    kept.fold(Share::default(), |share, right| Share {
-        hits: share.hits + usize::from(right),
-        of: share.of + 1,
-    })
+/// Of these records, those that count, each as it weighs.
+fn share(
+    sample: &Sample,
+    records: impl IntoIterator<Item = usize>,
+    counts: impl Fn(usize) -> bool,
+) -> WeighedShare {
+    let records = records.into_iter();
+    WeighedShare::of(records.map(|record| (sample.weight(record), counts(record))))
 }
 
-fn tier_report(
-    (proven, of): (&TierProof, Risk),
-    tier: &MeasuredTier,
-    sample: &Sample,
-) -> TierReport {
+fn tier_report(proven: &TierProof, tier: &MeasuredTier, sample: &Sample) -> TierReport {
     let proof = &proven.proof;
-    let right = |(record, answer): &&(usize, _)| {
-        let answer: &crate::learn::asking::Answer = answer;
-        answer.label == sample.records[*record].label
-    };
-    let accuracy = Share {
-        hits: tier.answers.iter().filter(right).count(),
-        of: tier.answers.len(),
-    };
+    let answers = tier.answers.iter();
+    let accuracy = WeighedShare::of(answers.map(|(record, answer)| {
+        let is_right = answer.label == sample.records[*record].label;
+        (sample.weight(*record), is_right)
+    }));
     TierReport {
         tier: tier.tier.to_string(),
         kind: tier.kind.as_str(),
@@ -270,8 +315,10 @@ fn tier_report(
         threshold: proof.threshold,
         kept: proof.kept,
         errors: proof.errors,
-        share_kept: ratio(proof.kept, proof.records),
+        share_kept: tier.share_kept,
+        share_wrong: tier.share_wrong,
         bound: proof.bound,
+        weighing: proof.weighing.map(WeighingReport::from),
         starts: proof
             .starts
             .iter()
@@ -287,7 +334,7 @@ fn tier_report(
         accuracy_interval_95: accuracy.interval(),
         ranked: tier.ranked.clone(),
         router: tier.routed.clone(),
-        risk: risk(&tier.sample, of, tier.goal.delta()),
+        risk: risk(&tier.grounds, tier.goal.delta()),
         reliability: reliability(tier, sample),
     }
 }
@@ -302,6 +349,7 @@ fn label_report(of: &LabelProof) -> LabelReport {
         kept: of.proof.kept,
         errors: of.proof.errors,
         bound: of.proof.bound,
+        weighing: of.proof.weighing.map(WeighingReport::from),
         records_wanting: of.proof.records_wanting,
     }
 }
@@ -314,32 +362,29 @@ fn missed_report(missed: &MissProof) -> MissedReport {
         records: missed.records,
         errors: missed.errors,
         bound: missed.bound,
+        weighing: missed.weighing.map(WeighingReport::from),
         records_wanting: missed.records_wanting,
     }
 }
 
 fn classes(sample: &Sample, kept: &[Option<Kept>]) -> Vec<ClassReport> {
     let class = |label: usize| {
-        let own = sample
-            .records
-            .iter()
-            .zip(kept)
-            .filter(|(r, _)| r.label == label);
-        let records = own.clone().count();
-        let answers: Vec<usize> = own
-            .filter_map(|(_, kept)| Some(kept.as_ref()?.label))
+        let all = 0..sample.records.len();
+        let own: Vec<usize> = all
+            .filter(|&it| sample.records[it].label == label)
             .collect();
-        let wrong = answers.iter().filter(|&&answer| answer != label).count();
-        let missed = Share {
-            hits: wrong,
-            of: records,
-        };
+        let is_kept = |record: usize| kept[record].is_some();
+        let is_wrong = |record: usize| kept[record].is_some_and(|it| it.label != label);
+        let missed = share(sample, own.iter().copied(), is_wrong);
+        let count = |of: &dyn Fn(usize) -> bool| own.iter().filter(|it| of(**it)).count();
         ClassReport {
             label: sample.labels.name(label).to_owned(),
-            records,
-            kept: answers.len(),
-            kept_wrong: wrong,
-            share_kept: ratio(answers.len(), records),
+            records: own.len(),
+            kept: count(&is_kept),
+            kept_wrong: count(&is_wrong),
+            share_kept: share(sample, own.iter().copied(), is_kept)
+                .value()
+                .unwrap_or(0.0),
             missed: missed.value().unwrap_or(0.0),
             missed_interval_95: missed.interval(),
         }

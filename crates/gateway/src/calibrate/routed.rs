@@ -6,7 +6,6 @@ use routing::cascade::Rule;
 use routing::certificate::Risk;
 use serde::Serialize;
 
-use super::curves::ratio;
 use super::expectation::Expectation;
 use super::hearing::Hearing;
 use super::records::Sample;
@@ -26,6 +25,7 @@ pub(super) struct Routed {
     pub(super) reached: usize,
     /// Of these, how many it is not asked about.
     pub(super) skipped: usize,
+    /// Their share, as records weigh.
     pub(super) share_skipped: f64,
     /// Of the skipped, how many answers it would have kept.
     pub(super) lost: usize,
@@ -71,6 +71,10 @@ impl Routed {
             answer.is_some_and(|it| rule.accepts(Some(it.label), Some(it.confidence)))
         };
         let lost = skipped.clone().filter(would_be_kept).count();
+        let weight = |records: &mut dyn Iterator<Item = &usize>| -> f64 {
+            records.map(|record| sample.weight(*record)).sum()
+        };
+        let (all, spared) = (weight(&mut left.iter()), weight(&mut skipped.clone()));
         let skipped = skipped.count();
         let router = found.as_ref().ok();
         Self {
@@ -79,7 +83,7 @@ impl Routed {
             why_none: found.as_ref().err().cloned(),
             reached: left.len(),
             skipped,
-            share_skipped: ratio(skipped, left.len()),
+            share_skipped: if all > 0.0 { spared / all } else { 0.0 },
             lost,
             seconds_saved: skipped as f64 * hearing.seconds_each(tier),
         }

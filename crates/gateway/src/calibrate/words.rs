@@ -4,7 +4,7 @@ use std::fmt;
 
 use domain::Picodollars;
 
-use super::report::Report;
+use super::report::{LabelReport, Report, TierReport};
 use super::routed::Routed;
 use crate::terminal::{count, figures, percent, percent_short};
 
@@ -26,13 +26,7 @@ impl fmt::Display for Report {
         if !self.classes.is_empty() {
             writeln!(f, "{}", self.class_table())?;
         }
-        writeln!(
-            f,
-            "of these {} records {} are kept in house, {} of them wrong",
-            count(self.records),
-            percent(self.share_kept),
-            count(self.errors),
-        )?;
+        writeln!(f, "{}", self.kept_in_house())?;
         for tier in &self.tiers {
             writeln!(f, "answers of {} are ranked {}", tier.tier, tier.ranked)?;
             if let Some(router) = &tier.router {
@@ -48,14 +42,8 @@ impl fmt::Display for Report {
                 dollars(cost.all_frontier_usd_per_thousand)
             )?;
         }
-        if let Some(known) = self.records_known {
-            writeln!(
-                f,
-                "the records are {} of {} requests whose right answer is known, by lot, so that \
-                 each had the same chance",
-                count(self.records),
-                count(known)
-            )?;
+        for told in self.drawn() {
+            writeln!(f, "{told}")?;
         }
         if self.records_repeated > 0 {
             writeln!(f, "{}", repeated(self.records_repeated))?;
@@ -106,7 +94,66 @@ pub(super) fn routed(tier: &str, router: &Routed) -> String {
     )
 }
 
+/// What is proven of a tier stands on this, where records count unequally.
+fn stands_on(tier: &TierReport) -> String {
+    let name = &tier.tier;
+    let is_weighed = |of: &&LabelReport| of.weighing.is_some();
+    match tier.weighing {
+        Some(weighing) => format!(
+            "what is proven of {name} stands on {} of them, by a betting test that weighs each: \
+             they say as much as {} of one weight",
+            count(tier.records),
+            count(weighing.effective.round() as usize),
+        ),
+        None if !tier.by_label.is_empty() => format!(
+            "what is proven of {name} is proven by weighing them for {} of its {} labels, and by \
+             an exact test of those left by lot for the others",
+            count(tier.by_label.iter().filter(is_weighed).count()),
+            count(tier.by_label.len()),
+        ),
+        None => format!(
+            "what is proven of {name} stands on {} that are left of them when they are thinned \
+             out by lot to the same chance, by an exact test",
+            count(tier.records),
+        ),
+    }
+}
+
 impl Report {
+    /// What comes of all tiers together.
+    pub(super) fn kept_in_house(&self) -> String {
+        let (records, share) = (count(self.records), percent(self.share_kept));
+        if self.records_weighed {
+            let wrong = percent(self.share_wrong);
+            return format!(
+                "of requests such as these {records} {share} are kept in house, {wrong} of them \
+                 with a wrong answer"
+            );
+        }
+        let errors = count(self.errors);
+        format!("of these {records} records {share} are kept in house, {errors} of them wrong")
+    }
+
+    /// How records of live traffic came to be these, in sentences; none of other records.
+    pub(super) fn drawn(&self) -> Vec<String> {
+        let Some(known) = self.records_known else {
+            return Vec::new();
+        };
+        let (records, known) = (count(self.records), count(known));
+        if !self.records_weighed {
+            return vec![format!(
+                "the records are {records} of {known} requests whose right answer is known, by \
+                 lot, so that each had the same chance"
+            )];
+        }
+        let counted = format!(
+            "the records are {records} of {known} requests whose right answer is known; in all \
+             shares each counts as often as it was improbable to become known"
+        );
+        let tiers = self.tiers.iter().map(stands_on);
+        std::iter::once(counted).chain(tiers).collect()
+    }
+
     /// What would help where nothing could be proven.
     pub(super) fn advice(&self) -> String {
         match self.records_wanting {

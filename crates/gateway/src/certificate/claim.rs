@@ -2,18 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
+mod learned;
+
 use domain::{TaskName, TierName};
-use routing::certificate::{Goal, Proof, Provenance, Risk, Start};
-use routing::deferral::Deferral;
-use routing::precall::PrecallRouter;
+use routing::certificate::{Goal, Proof, Provenance, Risk, Start, Weighing};
 use serde::{Deserialize, Serialize};
 
-use super::signing::unhex;
+use self::learned::{HeadJson, RouterJson, head, head_json, router, router_json};
 use super::{Certificate, Extent, LabelProof, MissProof, Reference, TierProof};
-use crate::deferral::TierHead;
-use crate::learn::stored::hex;
-use crate::precall::TierRouter;
 
 /// Raised when the meaning of the file changes.
 pub(super) const VERSION: u32 = 1;
@@ -39,6 +35,9 @@ pub(super) struct ClaimJson {
     max_wrong: BTreeMap<String, f64>,
     reference: ReferenceJson,
     records: usize,
+    /// Of records from live traffic: how many were known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    known: Option<usize>,
     records_sha256: String,
     tiers: Vec<TierJson>,
     provenance: BTreeMap<String, String>,
@@ -62,6 +61,8 @@ struct TierJson {
     errors: usize,
     bound: f64,
     starts: Vec<StartJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weighing: Option<WeighingJson>,
     records_wanting: Option<usize>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     by_label: Vec<LabelJson>,
@@ -70,19 +71,6 @@ struct TierJson {
     head: Option<HeadJson>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     router: Option<RouterJson>,
-}
-
-/// A pre-call router.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RouterJson {
-    heard: Vec<String>,
-    records: usize,
-    /// From this probability of being kept down a request is skipped.
-    skips_to: f64,
-    weights: Vec<f64>,
-    /// What it has learned of texts, as hexadecimal digits.
-    text: String,
 }
 
 /// What was proven of the answers kept with a label, or with all that are not named.
@@ -98,17 +86,9 @@ struct LabelJson {
     errors: usize,
     bound: f64,
     starts: Vec<StartJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weighing: Option<WeighingJson>,
     records_wanting: Option<usize>,
-}
-
-/// A deferral head.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HeadJson {
-    heard: Vec<String>,
-    records: usize,
-    weights: Vec<f64>,
-    prior: Vec<f64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -120,7 +100,20 @@ struct MissedJson {
     records: usize,
     errors: usize,
     bound: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weighing: Option<WeighingJson>,
     records_wanting: Option<usize>,
+}
+
+/// What records said that each counted as it was improbable; of one that has none each counted
+/// once.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WeighingJson {
+    effective: f64,
+    share_kept: f64,
+    risk: f64,
+    bet: f64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -153,6 +146,7 @@ pub(super) fn claim(certificate: &Certificate) -> ClaimJson {
         errors: proof.errors,
         bound: proof.bound,
         starts: starts_json(proof),
+        weighing: proof.weighing.map(weighing_json),
         records_wanting: proof.records_wanting,
     };
     ClaimJson {
@@ -174,6 +168,7 @@ pub(super) fn claim(certificate: &Certificate) -> ClaimJson {
             Reference::Tier(tier) => ReferenceJson::Tier(tier.to_string()),
         },
         records: certificate.records,
+        known: certificate.known,
         records_sha256: certificate.records_sha256.clone(),
         tiers: certificate.tiers.iter().map(tier).collect(),
         provenance: certificate.provenance.parts.clone(),
@@ -190,6 +185,36 @@ fn starts(starts: Vec<StartJson>) -> Vec<Start> {
     starts.into_iter().map(start).collect()
 }
 
+fn weighing_json(weighing: Weighing) -> WeighingJson {
+    let Weighing {
+        effective,
+        share_kept,
+        risk,
+        bet,
+    } = weighing;
+    WeighingJson {
+        effective,
+        share_kept,
+        risk,
+        bet,
+    }
+}
+
+fn weighing(json: WeighingJson) -> Weighing {
+    let WeighingJson {
+        effective,
+        share_kept,
+        risk,
+        bet,
+    } = json;
+    Weighing {
+        effective,
+        share_kept,
+        risk,
+        bet,
+    }
+}
+
 fn label_json(of: &LabelProof) -> LabelJson {
     LabelJson {
         label: of.label.clone(),
@@ -201,6 +226,7 @@ fn label_json(of: &LabelProof) -> LabelJson {
         errors: of.proof.errors,
         bound: of.proof.bound,
         starts: starts_json(&of.proof),
+        weighing: of.proof.weighing.map(weighing_json),
         records_wanting: of.proof.records_wanting,
     }
 }
@@ -217,6 +243,7 @@ fn by_label(json: LabelJson) -> LabelProof {
             errors: json.errors,
             bound: json.bound,
             starts: starts(json.starts),
+            weighing: json.weighing.map(weighing),
             records_wanting: json.records_wanting,
         },
     }
@@ -230,6 +257,7 @@ fn missed_json(missed: &MissProof) -> MissedJson {
         records,
         errors,
         bound,
+        weighing,
         records_wanting,
     } = missed.clone();
     MissedJson {
@@ -239,50 +267,9 @@ fn missed_json(missed: &MissProof) -> MissedJson {
         records,
         errors,
         bound,
+        weighing: weighing.map(weighing_json),
         records_wanting,
     }
-}
-
-fn head_json(head: &TierHead) -> HeadJson {
-    let (weights, prior) = head.deferral.parts();
-    HeadJson {
-        heard: head.heard.iter().map(TierName::to_string).collect(),
-        records: head.records,
-        weights: weights.to_vec(),
-        prior: prior.to_vec(),
-    }
-}
-
-fn router_json(router: &TierRouter) -> RouterJson {
-    let (text, weights) = router.router.parts();
-    RouterJson {
-        heard: router.heard.iter().map(TierName::to_string).collect(),
-        records: router.records,
-        skips_to: router.router.skips_to(),
-        weights: weights.to_vec(),
-        text: hex(&text),
-    }
-}
-
-fn router(json: RouterJson) -> anyhow::Result<TierRouter> {
-    let heard = json.heard.iter().map(|name| TierName::new(name));
-    let text = unhex(&json.text).unwrap_or_default();
-    let router = PrecallRouter::from_parts(&text, json.weights, json.skips_to);
-    Ok(TierRouter {
-        heard: heard.collect::<Result<_, _>>()?,
-        records: json.records,
-        router: router.context("a router's parts are none of a router")?,
-    })
-}
-
-fn head(json: HeadJson) -> anyhow::Result<TierHead> {
-    let heard = json.heard.iter().map(|name| TierName::new(name));
-    let deferral = Deferral::from_parts(json.weights, json.prior);
-    Ok(TierHead {
-        heard: heard.collect::<Result<_, _>>()?,
-        records: json.records,
-        deferral: deferral.context("a head's weights are no finite numbers")?,
-    })
 }
 
 fn missed(json: MissedJson) -> MissProof {
@@ -293,6 +280,7 @@ fn missed(json: MissedJson) -> MissProof {
         records,
         errors,
         bound,
+        weighing: weighed,
         records_wanting,
     } = json;
     MissProof {
@@ -302,6 +290,7 @@ fn missed(json: MissedJson) -> MissProof {
         records,
         errors,
         bound,
+        weighing: weighed.map(weighing),
         records_wanting,
     }
 }
@@ -326,6 +315,7 @@ pub(super) fn certificate(claim: ClaimJson) -> anyhow::Result<Certificate> {
                 errors: tier.errors,
                 bound: tier.bound,
                 starts: starts(tier.starts),
+                weighing: tier.weighing.map(weighing),
                 records_wanting: tier.records_wanting,
             },
         })
@@ -346,6 +336,7 @@ pub(super) fn certificate(claim: ClaimJson) -> anyhow::Result<Certificate> {
         max_missed: claim.max_missed.into_iter().collect(),
         max_wrong: claim.max_wrong.into_iter().collect(),
         records: claim.records,
+        known: claim.known,
         records_sha256: claim.records_sha256,
         tiers: claim
             .tiers

@@ -145,7 +145,7 @@ mod tests {
     use crate::precall::TierRouter;
     use domain::TierName;
     use proptest::prelude::*;
-    use routing::certificate::{Goal, Proof, Provenance, Risk, Start};
+    use routing::certificate::{Goal, Proof, Provenance, Risk, Start, Weighing};
     use routing::deferral::Deferral;
     use routing::precall::{Foreknown, PrecallRouter};
     use std::collections::BTreeMap;
@@ -172,6 +172,12 @@ mod tests {
                 delta: 0.005,
             }],
             records_wanting: None,
+            weighing: Some(Weighing {
+                effective: 800.5,
+                share_kept: 0.6,
+                risk: 1.0 / 300.0,
+                bet: 0.3,
+            }),
         }
     }
 
@@ -195,6 +201,7 @@ mod tests {
             max_missed: vec![("money".to_owned(), 0.1)],
             max_wrong: vec![("money".to_owned(), 0.01)],
             records: 1_200,
+            known: Some(1_500),
             records_sha256: "ab".to_owned(),
             tiers: vec![TierProof {
                 tier: TierName::new("student").unwrap(),
@@ -206,6 +213,7 @@ mod tests {
                     records: 300,
                     errors: 4,
                     bound: 0.034,
+                    weighing: None,
                     records_wanting: None,
                 }],
                 head: Some(TierHead {

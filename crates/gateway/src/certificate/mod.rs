@@ -16,7 +16,7 @@ mod words;
 
 use domain::{Label, Labels, TaskName, TierName};
 use routing::cascade::Rule;
-use routing::certificate::{Goal, Proof, Provenance, Risk};
+use routing::certificate::{Goal, Proof, Provenance, Risk, Weighing};
 
 use crate::deferral::{Heads, TierHead};
 use crate::precall::{Routers, TierRouter};
@@ -55,7 +55,10 @@ pub(crate) struct Certificate {
     pub(crate) max_wrong: Vec<(String, f64)>,
     /// How many records there were.
     pub(crate) records: usize,
-    /// SHA-256 of the records' texts and right answers.
+    /// Of records from live traffic: how many were known, before any was left out by lot.
+    pub(crate) known: Option<usize>,
+    /// SHA-256 of the records' texts and right answers, and of how they weigh where they do so
+    /// unequally.
     pub(crate) records_sha256: String,
     /// In the order in which they are asked.
     pub(crate) tiers: Vec<TierProof>,
@@ -108,6 +111,8 @@ pub(crate) struct MissProof {
     pub(crate) errors: usize,
     /// Upper bound on that share; 1 when nothing could be proven.
     pub(crate) bound: f64,
+    /// Where records weigh unequally: what weighing them says.
+    pub(crate) weighing: Option<Weighing>,
     /// About so many records more of this label would prove it.
     pub(crate) records_wanting: Option<usize>,
 }

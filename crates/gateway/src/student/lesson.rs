@@ -143,7 +143,12 @@ fn known(
         Reference::Tier(tier) => reader.labels_known(&task.task.name, tier)?,
         Reference::Gold => 0,
     };
-    let gathered = live::gather(&reader, task, (ledger::TimeRange::ALL, labels, reference))?;
+    let gathered = live::gather(
+        &reader,
+        task,
+        (ledger::TimeRange::ALL, labels, reference),
+        |_, _| false,
+    )?;
     // What was kept unwatched spoils what came before it.
     let from = gathered.unwatched_until;
     let mut known = Known {

@@ -451,26 +451,31 @@ fn what_the_vendor_refuses_to_judge_is_for_a_person() {
     assert!(ran.out.contains("1 audits that waited"), "{ran:?}");
 }
 
-const FROM_AUDITS: [&str; 4] = ["calibrate", "classify", "--from-audits", "--json"];
+pub(crate) const FROM_AUDITS: [&str; 4] = ["calibrate", "classify", "--from-audits", "--json"];
 
 #[test]
 fn audits_and_what_was_passed_on_certify_anew_without_asking_the_vendor_again() {
     let place = place();
     let vendor = Vendor::start(&place, &Manner::default());
-    let audit = "{ share = 0.3, near = 0.9, by = \"frontier\" }";
-    place.write("tiergate.toml", with(&vendor.config(), "frontier", audit));
+    // Too few requests for weighing them: some 16 errors are allowed among those that stay.
+    let audit = "{ share = 0.15, near = 0.5, by = \"frontier\" }";
+    let config = with(&vendor.config(), "frontier", audit);
+    place.write(
+        "tiergate.toml",
+        config.replace("max_error = 0.1", "max_error = 0.2"),
+    );
     good(place.run(&CALIBRATE));
     let before = certificates(&place);
-    place.write("in.jsonl", lines(&documents()[800..]));
+    place.write("in.jsonl", lines(&documents()[800..1_300]));
     good(place.run(&RUN));
     let (_, answers) = vendor.close();
     let from = [&FROM_AUDITS[..], &["--reference", "frontier"]].concat();
     let report = good(place.run(&from)).summary();
     assert_eq!(report["records_known"], answers, "{report}");
     let records = report["records"].as_f64().unwrap();
-    // Each of the 1,200 had a chance of about the lowest, and is among them or not by lot.
+    // Each of the 500 had a chance of about the lowest, and is among them or not by lot.
     assert!(
-        (records - 0.3 * 1_200.0).abs() < 5.0 * (0.21_f64 * 1_200.0).sqrt(),
+        (records - 0.16 * 500.0).abs() < 5.0 * (0.14_f64 * 500.0).sqrt(),
         "{report}"
     );
     assert_eq!(

@@ -28,4 +28,5 @@ mod students;
 mod sufficiency;
 mod vendor;
 mod void;
+mod weighed;
 mod workplace;
