@@ -1,3 +1,5 @@
+mod audited;
+
 use super::*;
 use crate::learn::Labelled;
 use domain::{Label, Labels, TaskName};
