@@ -85,12 +85,17 @@ impl Certificate {
                 format!("of all documents {keeping} {keeps} at most {most} with {than}")
             }
         };
+        let records = count(self.records);
+        let like = match self.known {
+            // Records of live traffic became known by lot, the unsure ones more often.
+            Some(_) => format!("the requests did of which {records} are the records"),
+            None => format!("the {records} records did"),
+        };
         format!(
-            "With {sure} confidence, {claim},{}{} as long as documents come as the {} records did \
-             and nothing listed under provenance changes.",
+            "With {sure} confidence, {claim},{}{} as long as documents come as {like} and nothing \
+             listed under provenance changes.",
             wrong.collect::<String>(),
             missed.collect::<String>(),
-            count(self.records),
         )
     }
 }

@@ -57,6 +57,9 @@ fn of_many_audits_each_counts_as_it_was_improbable_and_all_say_so() {
     // The signed certificate says the same, and whatever answers next relies on it.
     let signed = certificate(&place);
     assert_eq!(signed["known"], report["records_known"], "{signed}");
+    let statement = signed["statement"].as_str().unwrap();
+    let like = format!("come as the requests did of which {known} are the records");
+    assert!(statement.contains(&like), "{statement}");
     let (of_file, of_report) = (&signed["tiers"][0]["weighing"], &tier["weighing"]);
     assert_eq!(of_file["effective"], of_report["effective"]);
     assert_eq!(certificates(&place)["standing"], "certified");
